@@ -1,0 +1,367 @@
+"""The application: WebSocket routes, HTTP beside them, one session, one lifespan."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.datastructures import State
+
+from .binding import Extra
+from .connection import Connection
+from .dialects import Raw
+from .dialects.base import Dialect
+from .errors import Refuse, RegistrationError, SessionError
+from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
+from .handshake import Handshake
+from .json import JsonAdapter, adapter_of
+from .lifespan import Lifespan, inner_lifespan, serve_lifespan
+from .parameters import hook_parameters, http_binder, message_parameters, websocket_binder
+from .paths import NoSuchRoute, PathTemplate, RouteTable
+from .plan import Plan
+from .routing import HttpRoute, Router, WebSocketRoute
+from .security.cookies import SessionCookie
+from .security.origin import OriginPolicy
+from .session import MessageEndpoint
+from .sessions import Session
+from .settings import Settings
+from .types import ASGIApp, HeaderList, Receive, Scope, SendMessage
+from .websocket import WebSocket
+
+__all__ = ["App"]
+
+logger = logging.getLogger("wirework")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Target:
+    """What a WebSocket path leads to."""
+
+    def __init__(self, endpoint: Endpoint, origin: OriginPolicy) -> None:
+        self.endpoint = endpoint
+        self.origin = origin
+
+
+class App(Router):
+    """An ASGI application: WebSockets of its own, HTTP through Starlette or another application.
+
+    Args:
+        settings: a `Settings`, or the name of a TOML or JSON file; the environment (`WIREWORK_*`)
+            is read in any case.
+        json: "msgspec", "orjson", "stdlib" or an adapter; for frames and HTTP alike.
+        dialect: of message handlers that name none; default `Raw()`.
+        http: an ASGI application (FastAPI, Starlette, Django, ...) that gets every HTTP request.
+        lifespan: `lifespan(app)`, an async context manager around the application's life; a
+            mapping that it yields becomes the state of every scope.
+        allowed_origins: browsers' origins that may connect besides the application's own.
+        **options: single settings, such as `secret_key="..."`, `debug=True`,
+            `max_message_size=...`; they win over environment and file.
+
+    Raises:
+        SettingsError: an unknown setting or a value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | str | Path | None = None,
+        *,
+        json: str | JsonAdapter | None = None,
+        dialect: Dialect | None = None,
+        http: ASGIApp | None = None,
+        lifespan: Lifespan | None = None,
+        allowed_origins: Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(dialect=dialect)
+        if allowed_origins is not None:
+            options["allowed_origins"] = tuple(allowed_origins)
+        if isinstance(json, str):
+            options["json"] = json
+        self.settings = _settings(settings, options)
+        self.json: JsonAdapter = adapter_of(
+            self.settings.json if json is None or isinstance(json, str) else json
+        )
+        self.state = State()
+        """A place for the application's own values."""
+        self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        """Dependency -> what stands in for it, for tests."""
+        self.exception_handlers = ExceptionHandlers()
+        self._lifespan = lifespan
+        self._http_app = http
+        self._http_side: ASGIApp | None = None
+        self._http_routes: list[Any] = []
+        self._table: RouteTable[_Target] = RouteTable()
+        self._cookie = _cookie(self.settings)
+        self._sockets = websocket_binder(self.json, App, self.overrides)
+        self._pages = http_binder(self.json, App, self.overrides)
+        self._is_started = False
+
+    # --- registration ---------------------------------------------------------------------------
+
+    def exception_handler(self, kind: type[BaseException]) -> Callable[[F], F]:
+        """Register `async def handler(connection, error)` for errors of class `kind`.
+
+        It serves sockets and HTTP routes alike. What it returns is the answer to the message (or
+        the response); what it raises, such as `Reject` or `Close`, counts instead of the error.
+
+        Raises:
+            RegistrationError: not an exception class, or it has a handler.
+        """
+
+        def decorate(function: F) -> F:
+            self.exception_handlers.add(kind, function)
+            return function
+
+        return decorate
+
+    def mount(self, path: str, app: ASGIApp, *, name: str | None = None) -> None:
+        """Hand every HTTP request below `path` to another ASGI application (static files)."""
+        from .http import mount
+
+        self._http_routes.append(mount(path, app, name))
+
+    def url_path_for(self, name: str, /, **params: Any) -> str:
+        """Return the path of the route called `name`, WebSocket or HTTP.
+
+        Raises:
+            NoSuchRoute: no route has that name; the nearest one is named.
+            ParameterError: the parameters do not fit the path.
+        """
+        try:
+            return self._table.reverse(name, **params)
+        except NoSuchRoute as error:
+            for route in self._http_routes:
+                if route.name == name:
+                    return str(route.url_path_for(name, **params))
+            raise error
+
+    def _add(self, route: WebSocketRoute | HttpRoute) -> None:
+        template = PathTemplate(route.path)
+        if isinstance(route, HttpRoute):
+            self._add_page(route, template)
+        else:
+            self._add_socket(route, template)
+
+    def _add_page(self, route: HttpRoute, template: PathTemplate) -> None:
+        from .http import HttpEndpoint, http_route
+
+        if self._http_app is not None:
+            raise RegistrationError(
+                route.where,
+                "this application was given http=..., which gets every HTTP request",
+                "register the route there",
+            )
+        has_body = any(method in ("POST", "PUT", "PATCH") for method in route.methods)
+        plan = self._pages.compile(
+            route.function,
+            where=route.where,
+            path=template.parameters,
+            body="form" if has_body else None,
+            names=route.locals,
+        )
+        self._refuse_duplicate_page(route)
+        endpoint = HttpEndpoint(plan, self.json, self)
+        self._http_routes.append(http_route(route.path, endpoint, route.methods, route.name))
+
+    def _refuse_duplicate_page(self, route: HttpRoute) -> None:
+        for other in self._http_routes:
+            methods = set(route.methods) & (getattr(other, "methods", None) or set())
+            if other.path == route.path and methods:
+                raise RegistrationError(
+                    route.where, f"{' and '.join(sorted(methods))} {route.path} has a handler"
+                )
+
+    def _add_socket(self, route: WebSocketRoute, template: PathTemplate) -> None:
+        endpoint: Endpoint
+        if route.is_per_message:
+            endpoint = self._message_endpoint(route, template)
+        else:
+            endpoint = ConnectionHandler(
+                self._sockets.compile(
+                    route.function, where=route.where, path=template.parameters, names=route.locals
+                )
+            )
+        allowed = route.allowed_origins
+        require = route.require_origin
+        origin = OriginPolicy(
+            self.settings.allowed_origins if allowed is None else allowed,
+            self.settings.require_origin if require is None else require,
+        )
+        self._table.add(template, _Target(endpoint, origin), route.name)
+
+    def _message_endpoint(self, route: WebSocketRoute, template: PathTemplate) -> MessageEndpoint:
+        if not isinstance(route.concurrency, int) or route.concurrency < 1:
+            raise RegistrationError(
+                route.where, f"concurrency: expected an int >= 1, got {route.concurrency!r}"
+            )
+        dialect = route.dialect or self.dialect or Raw()
+        mode = dialect.mode if isinstance(dialect, Raw) and dialect.mode != "auto" else None
+        plan = self._sockets.compile(
+            route.function,
+            where=route.where,
+            path=template.parameters,
+            body=dialect.body,
+            mode=mode,
+            extra=message_parameters(dialect),
+            names=route.locals,
+        )
+        if isinstance(dialect, Raw) and plan.payload is not None:
+            dialect = dialect.with_mode(plan.payload.mode)
+
+        def hook(function: Callable[..., Any] | None, extra: Mapping[str, Extra]) -> Plan | None:
+            return function and self._sockets.compile(
+                function,
+                where=route.where,
+                path=template.parameters,
+                extra=extra,
+                names=route.locals,
+            )
+
+        return MessageEndpoint(
+            dialect,
+            plan,
+            on_connect=hook(route.conn, {}),
+            on_disconnect=hook(route.disconn, hook_parameters()),
+            concurrency=route.concurrency,
+            cancel_on_disconnect=route.cancel_on_disconnect,
+        )
+
+    # --- serving --------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
+        """Serve one ASGI scope: a WebSocket, an HTTP request or the lifespan."""
+        kind = scope["type"]
+        if kind == "websocket":
+            from .transports.asgi import serve
+
+            await serve(self, scope, receive, send)
+        elif kind == "http":
+            await self._serve_http(scope, receive, send)
+        elif kind == "lifespan":
+            await serve_lifespan(self.lifespan_context(), scope, receive, send)
+        else:
+            raise RuntimeError(f"expected a websocket, http or lifespan scope, got {kind!r}")
+
+    async def connect(self, connection: Connection, scope: Scope) -> None:
+        """Serve a connection that a transport brings; the transport's one way in.
+
+        May return while the connection lives on: it is over when `connection.is_finished`.
+        """
+        handshake = Handshake(scope, self)
+        ws = WebSocket(connection, handshake, self)
+        try:
+            endpoint = self._admit(handshake)
+        except Refuse as refusal:
+            logger.info("%s refused with %s: %s", ws.id, refusal.status, handshake.path)
+            await ws.refuse(refusal.status, refusal.body, refusal.headers)
+            connection.finish()
+            return
+        await endpoint.open(ws)
+
+    def _admit(self, handshake: Handshake) -> Endpoint:
+        if not self.settings.websocket:
+            raise Refuse(403, "WebSockets are switched off")
+        match = self._table.find(handshake.path)
+        if match is None:
+            raise Refuse(404, "Not Found")
+        headers = handshake.headers
+        verdict = match.target.origin.check(
+            headers.getlist("origin"), headers.get("host"), handshake.scheme
+        )
+        if not verdict:
+            logger.warning("refused the handshake of %s: %s", handshake.path, verdict.reason)
+            raise Refuse(403, "Forbidden")
+        handshake.path_params = match.params
+        handshake.scope["path_params"] = match.params
+        self._load_session(handshake)
+        return match.target.endpoint
+
+    def _load_session(self, handshake: Handshake) -> None:
+        scope = handshake.scope
+        if "session" in scope:
+            session = Session(scope["session"])
+            session.lock()
+            scope["session"] = session
+        elif self._cookie is not None:
+            scope["session"] = self._cookie.load(handshake.cookies)
+
+    def session_headers(self, handshake: Handshake) -> HeaderList:
+        """Return the Set-Cookie header that carries a changed session, if there is one."""
+        if self._cookie is None or not handshake.has_session or handshake.session.is_locked:
+            return ()
+        value = self._cookie.header(handshake.session)
+        return () if value is None else (("set-cookie", value),)
+
+    def sign_session(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the cookie, by name, of a session with these values (for tests and scripts).
+
+        Raises:
+            SessionError: the application was built without a `secret_key`.
+        """
+        if self._cookie is None:
+            raise SessionError("there is no session: give the application a secret_key")
+        session = Session()
+        session.update(values)
+        name, _, rest = (self._cookie.header(session) or "").partition("=")
+        return {name: rest.partition(";")[0]} if name else {}
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
+        if self._http_side is None:
+            self._http_side = self._build_http()
+        await self._http_side(scope, receive, send)
+
+    def _build_http(self) -> ASGIApp:
+        from .http import build_http, with_sessions
+
+        app = self._http_app
+        if app is None:
+            debug = self.settings.debug
+            app = build_http(self._http_routes, self.exception_handlers, self.json, debug=debug)
+        return app if self._cookie is None else with_sessions(app, self._cookie)
+
+    @asynccontextmanager
+    async def lifespan_context(self) -> AsyncIterator[dict[str, Any]]:
+        """Start and stop the application, and the one behind `http=`, once.
+
+        Servers do it through ASGI; a framework that mounts this application and runs no lifespan of
+        mounted ones enters it in its own.
+        """
+        if self._is_started:
+            raise RuntimeError("the application's lifespan is running already")
+        self._is_started = True
+        if not self.settings.websocket:
+            logger.warning("websocket = false: every WebSocket handshake is refused with 403")
+        state: dict[str, Any] = {}
+        try:
+            async with AsyncExitStack() as stack:
+                if self._http_app is not None:
+                    state.update(await stack.enter_async_context(inner_lifespan(self._http_app)))
+                if self._lifespan is not None:
+                    own = await stack.enter_async_context(self._lifespan(self))
+                    state.update({} if own is None else own)
+                yield state
+        finally:
+            self._is_started = False
+
+
+def _settings(given: Settings | str | Path | None, options: Mapping[str, Any]) -> Settings:
+    if isinstance(given, Settings):
+        return given.replace(**options) if options else given
+    return Settings.load(given, **options)
+
+
+def _cookie(settings: Settings) -> SessionCookie | None:
+    if settings.secret_key is None:
+        return None
+    return SessionCookie(
+        settings.secret_key,
+        name=settings.session_cookie,
+        max_age=settings.session_max_age,
+        path=settings.session_path,
+        domain=settings.session_domain,
+        same_site=settings.session_same_site,
+        https_only=settings.session_https_only,
+    )

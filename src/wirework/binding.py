@@ -1,0 +1,358 @@
+"""How a function's parameters are filled: worked out once, at registration.
+
+Every misuse fails there, with the function, the parameter and the remedy named.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from uuid import UUID
+
+from .depends import Dependency, Depends, Lifetime
+from .errors import RegistrationError
+from .json import JsonAdapter
+from .payload import Body, Mode, PayloadPlan
+from .plan import Context, Getter, Plan
+from .signatures import parameters_of
+from .sources import Path, Payload, Reader, Source
+
+__all__ = ["Binder", "Extra"]
+
+_EMPTY: Any = inspect.Parameter.empty
+
+
+class Extra(NamedTuple):
+    """A parameter that only some functions may take, by its name or its type."""
+
+    kind: type
+    get: Getter
+    is_per_message: bool = False
+
+
+class Binder:
+    """Compiles functions into plans, for one application.
+
+    Args:
+        json: decodes payloads and converts strings.
+        types: parameters known by their type (a subclass of one of ours counts).
+        names: parameters known by their exact name, when they are not annotated.
+        overrides: dependency -> what stands in for it; looked at whenever one is needed.
+    """
+
+    def __init__(
+        self,
+        json: JsonAdapter,
+        *,
+        types: Mapping[type, Getter],
+        names: Mapping[str, Getter],
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]],
+    ) -> None:
+        self.json = json
+        self.types = types
+        self.names = names
+        self.overrides = overrides
+
+    def compile(
+        self,
+        function: Callable[..., Any],
+        *,
+        where: str,
+        path: Mapping[str, type] | None = None,
+        body: Body | None = None,
+        mode: Mode | None = None,
+        extra: Mapping[str, Extra] | None = None,
+        names: Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Return the plan of `function`.
+
+        Args:
+            function: handler, hook or dependency.
+            where: how errors name it, such as "app.ws('/chat')".
+            path: parameters of the route and their types.
+            body: how the dialect carries payloads; None: there is no payload.
+            mode: how Raw is told to read frames; None: from the signature.
+            extra: further parameters by name, such as `code` for disconnect hooks.
+            names: local names that annotations may use.
+
+        Raises:
+            RegistrationError: a parameter cannot be filled.
+        """
+        work = _Compilation(self, where, path or {}, extra or {}, names or {})
+        return work.plan(function, body, mode)
+
+
+class _Compilation:
+    """One `Binder.compile`: the route it is for, and the functions it is within."""
+
+    def __init__(
+        self,
+        binder: Binder,
+        where: str,
+        path: Mapping[str, type],
+        extra: Mapping[str, Extra],
+        names: Mapping[str, Any],
+    ) -> None:
+        self.binder = binder
+        self.where = where
+        self.path = path
+        self.extra = extra
+        self.names = names
+        self.within: list[Callable[..., Any]] = []
+
+    def plan(
+        self, function: Callable[..., Any], body: Body | None, mode: Mode | None = None
+    ) -> Plan:
+        """Return the plan of a handler or hook."""
+        plan, rest = self._start(function)
+        if rest and body is None:
+            raise self._unfillable(plan, rest[0])
+        if body is not None:
+            self._add_payload(plan, rest, body, mode)
+        return plan
+
+    def dependency(self, depends: Depends) -> Dependency:
+        """Return the compiled dependency, and those that it depends on."""
+        plan = self.lender(depends.function, depends.scope)
+        return Dependency(depends, plan, self.binder.overrides, self.lender)
+
+    def lender(self, function: Callable[..., Any], scope: Lifetime) -> Plan:
+        """Return the plan of a function that makes a value for others."""
+        if function in self.within:
+            names = " -> ".join(_name(each) for each in (*self.within, function))
+            raise RegistrationError(self.where, f"dependencies go in a circle: {names}")
+        self.within.append(function)
+        try:
+            plan, rest = self._start(function)
+        finally:
+            self.within.pop()
+        if rest:
+            raise self._unfillable(plan, rest[0])
+        if scope == "connection":
+            self._check_lasting(plan)
+        return plan
+
+    def _start(self, function: Callable[..., Any]) -> tuple[Plan, list[inspect.Parameter]]:
+        """Return the plan, and the parameters that only the payload can fill."""
+        where = f"{self.where}, {_name(function)}"
+        plan = Plan(function, where)
+        rest = []
+        for parameter in parameters_of(function, where, self.names):
+            getter = self._getter(parameter, plan)
+            if getter is None:
+                rest.append(parameter)
+                getter = _from_payload(parameter.name)
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                plan.named[parameter.name] = getter
+            else:
+                plan.positional.append(getter)
+        return plan, rest
+
+    def _getter(self, parameter: inspect.Parameter, plan: Plan) -> Getter | None:
+        """Return what fills `parameter`; None leaves it to the payload."""
+        name, annotation = parameter.name, parameter.annotation
+        if isinstance(parameter.default, (Depends, Source, Payload)):
+            raise RegistrationError(
+                plan.where,
+                f"parameter {name!r} has {parameter.default!r} as its default",
+                f"write {name}: Annotated[<type>, {parameter.default!r}]",
+            )
+        if get_origin(annotation) is Annotated:
+            marked = self._marked(parameter, plan)
+            if marked is not None or any(isinstance(m, Payload) for m in get_args(annotation)):
+                return marked
+        extra = self._extra(name, annotation)
+        if extra is not None:
+            plan.needs_call = plan.needs_call or extra.is_per_message
+            return extra.get
+        for known, getter in self.binder.types.items():
+            if annotation is known or _is_subclass(annotation, known):
+                return getter
+        if name in self.path:
+            return self._path(name, annotation, plan)
+        return self._named(parameter, plan) if annotation is _EMPTY else None
+
+    def _extra(self, name: str, annotation: Any) -> Extra | None:
+        if name in self.extra and annotation in (_EMPTY, Any, self.extra[name].kind):
+            return self.extra[name]
+        own = [each for each in self.extra.values() if each.kind.__module__ != "builtins"]
+        return next((each for each in own if annotation is each.kind), None)
+
+    def _marked(self, parameter: inspect.Parameter, plan: Plan) -> Getter | None:
+        annotation, *markers = get_args(parameter.annotation)
+        for marker in markers:
+            if isinstance(marker, type) and issubclass(marker, (Source, Payload)):
+                marker = marker()
+            if isinstance(marker, Depends):
+                dependency = self.dependency(marker)
+                plan.dependencies.append(dependency)
+                plan.needs_call = plan.needs_call or dependency.plan.needs_call
+                return _from_dependency(dependency)
+            if isinstance(marker, Path):
+                return self._path(marker.name_of(parameter.name), annotation, plan)
+            if isinstance(marker, Source):
+                return self._source(marker, parameter, plan)
+        return None
+
+    def _source(self, source: Source, parameter: inspect.Parameter, plan: Plan) -> Getter:
+        annotation = get_args(parameter.annotation)[0]
+        reader = Reader(source, parameter.name, annotation, parameter.default)
+        try:
+            reader.convert = self.binder.json.converter(annotation, strict=False)
+        except TypeError as error:
+            raise RegistrationError(
+                plan.where, f"parameter {parameter.name!r} cannot be read from text: {error}"
+            ) from None
+        plan.readers.append(reader)
+        return lambda context: reader.read(context.handshake)
+
+    def _path(self, name: str, annotation: Any, plan: Plan) -> Getter:
+        kind = self.path.get(name)
+        if kind is None:
+            known = ", ".join(self.path) or "none"
+            raise RegistrationError(
+                plan.where, f"the path has no parameter {name!r}", f"it has: {known}"
+            )
+        if annotation not in (_EMPTY, Any, kind, object):
+            wanted = {v: k for k, v in _CONVERTERS.items()}.get(annotation)
+            remedy = f"write {{{name}:{wanted}}} in the path" if wanted else ""
+            raise RegistrationError(
+                plan.where,
+                f"parameter {name!r} is annotated {_type_name(annotation)}, "
+                f"but the path gives {kind.__name__}",
+                remedy or f"annotate it as {kind.__name__}",
+            )
+        return lambda context: context.handshake.path_params[name]
+
+    def _named(self, parameter: inspect.Parameter, plan: Plan) -> Getter:
+        name = parameter.name
+        if name == "data":
+            plan.needs_call = True
+            plan.wants_data = True
+            return _get_data
+        if name in self.binder.names:
+            return self.binder.names[name]
+        known = ", ".join([*self.binder.names, "data", *self.extra])
+        raise RegistrationError(
+            plan.where,
+            f"parameter {name!r} has no annotation and no known name",
+            f"annotate it with the type that the message carries; known by name are: {known}",
+        )
+
+    def _add_payload(
+        self, plan: Plan, rest: list[inspect.Parameter], body: Body, mode: Mode | None
+    ) -> None:
+        marked = [each for each in rest if _is_marked_payload(each.annotation)]
+        if marked and len(rest) > 1:
+            others = ", ".join(repr(each.name) for each in rest if each not in marked[:1])
+            raise RegistrationError(
+                plan.where,
+                f"parameter {marked[0].name!r} takes the whole payload, "
+                f"so nothing is left for {others}",
+                "make them fields of its type",
+            )
+        self._check_reserved(plan, rest)
+        plan.payload = PayloadPlan(
+            self.binder.json,
+            body,
+            rest,
+            where=plan.where,
+            whole=bool(marked),
+            wants_data=plan.wants_data,
+            mode=mode,
+        )
+        if plan.payload.is_whole and rest:
+            name = rest[0].name
+            if name in plan.named:
+                plan.named[name] = _get_payload
+            else:
+                plan.positional = [
+                    _get_payload if isinstance(get, _PayloadField) else get
+                    for get in plan.positional
+                ]
+
+    def _check_reserved(self, plan: Plan, rest: list[inspect.Parameter]) -> None:
+        for parameter in rest:
+            annotation = parameter.annotation
+            name = getattr(annotation, "__name__", "")
+            if name in {"WebSocket", "Request"}:
+                raise RegistrationError(
+                    plan.where,
+                    f"parameter {parameter.name!r} is annotated {_type_name(annotation)}",
+                    f"import {name} from wirework" if name == "WebSocket" else "take ws: WebSocket",
+                )
+
+    def _check_lasting(self, plan: Plan) -> None:
+        for nested in plan.dependencies:
+            if nested.scope == "message":
+                raise RegistrationError(
+                    plan.where,
+                    f"it lasts as long as the connection, but depends on "
+                    f"{_name(nested.plan.function)}, which lasts one message",
+                    'give that scope="connection" too, or this scope="message"',
+                )
+        if plan.needs_call:
+            raise RegistrationError(
+                plan.where,
+                "it lasts as long as the connection, but reads the message",
+                'give it scope="message"',
+            )
+
+    def _unfillable(self, plan: Plan, parameter: inspect.Parameter) -> RegistrationError:
+        return RegistrationError(
+            plan.where,
+            f"parameter {parameter.name!r} ({_type_name(parameter.annotation)}) "
+            "has nothing to be filled from: there is no message payload here",
+            "take ws: WebSocket and receive it, or say where it comes from "
+            "(a path parameter, Annotated[..., Query() | Header() | Cookie() | Depends(...)])",
+        )
+
+
+_CONVERTERS: Mapping[str, type] = {"str": str, "int": int, "float": float, "uuid": UUID}
+
+
+class _PayloadField:
+    """Reads one field of the decoded payload."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, context: Context) -> Any:
+        return getattr(context.payload, self.name)
+
+
+def _from_payload(name: str) -> Getter:
+    return _PayloadField(name)
+
+
+def _get_payload(context: Context) -> Any:
+    return context.payload
+
+
+def _get_data(context: Context) -> Any:
+    return context.data
+
+
+def _is_subclass(annotation: Any, known: type) -> bool:
+    if not isinstance(annotation, type) or getattr(known, "_is_protocol", False):
+        return False
+    return issubclass(annotation, known)
+
+
+def _from_dependency(dependency: Dependency) -> Getter:
+    return lambda context: dependency.value(context)
+
+
+def _is_marked_payload(annotation: Any) -> bool:
+    if get_origin(annotation) is not Annotated:
+        return False
+    return any(m is Payload or isinstance(m, Payload) for m in get_args(annotation)[1:])
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+def _type_name(annotation: Any) -> str:
+    return getattr(annotation, "__qualname__", None) or str(annotation)

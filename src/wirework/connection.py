@@ -1,0 +1,462 @@
+"""One accepted WebSocket, as a state machine between a transport and the application.
+
+The transport feeds it (`feed`, `lost`) and takes from it (`take`); the application receives,
+pushes and closes. It pulls nothing and owns no task, so an idle connection costs no task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import ClassVar, Protocol
+
+import msgspec
+
+from . import closecodes
+from .errors import ConnectionClosed, StateError
+from .settings import Settings
+from .timers import wheel
+from .types import Frame, HeaderList
+
+__all__ = ["BINARY", "TEXT", "Connection", "Consumer", "Link", "Outgoing", "State", "current"]
+
+TEXT = 1
+BINARY = 2
+"""Opcodes of RFC 6455 section 5.2."""
+
+logger = logging.getLogger("wirework.connection")
+_numbers = itertools.count(1)
+_process = f"{os.getpid():x}-{os.urandom(3).hex()}"
+
+current: ContextVar[Connection | None] = ContextVar("wirework_connection", default=None)
+"""The connection whose handler is running, in its tasks and their children."""
+
+
+class State(enum.IntEnum):
+    """Where a connection stands; it only moves forward."""
+
+    CONNECTING = 0
+    OPEN = 1
+    CLOSING = 2
+    CLOSED = 3
+
+
+class Outgoing(msgspec.Struct):
+    """One frame to write: built once, even when it goes to many connections.
+
+    `key` names the stream it belongs to, for the overflow policy "latest". `wire` is for the
+    transport: the bytes with their header, where it makes them itself.
+    """
+
+    opcode: int
+    data: bytes
+    key: str = ""
+    wire: bytes | None = None
+
+
+class Link(Protocol):
+    """A transport's side of one connection. Nothing here waits, except the answer."""
+
+    name: ClassVar[str]
+    """The transport: "asgi", "rsgi", "native", "memory"."""
+
+    async def accept(self, subprotocol: str | None, headers: HeaderList) -> None:
+        """Answer the handshake with 101."""
+
+    async def refuse(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """Answer the handshake with an HTTP response."""
+
+    def wake(self) -> None:
+        """The outbox is no longer empty, or the connection is closing: `take` and write soon.
+
+        Called once until the transport has found the outbox empty.
+        """
+
+    def abort(self) -> None:
+        """Drop what is waiting and end the socket without waiting for the peer."""
+
+    def pause_reading(self) -> None:
+        """The inbox is full: read no further."""
+
+    def resume_reading(self) -> None:
+        """The inbox has room again."""
+
+
+class Consumer(Protocol):
+    """What handles the frames of a message-style connection."""
+
+    def wake(self) -> None:
+        """A frame has arrived, or the connection has ended."""
+
+
+class Connection:
+    """The state machine. One thread, one event loop; only its transport may feed it."""
+
+    __slots__ = (
+        "__weakref__",
+        "_in_bytes",
+        "_opened",
+        "_out_bytes",
+        "_paused",
+        "_receiver",
+        "_room",
+        "_settings",
+        "_stuck_at",
+        "_waking",
+        "by_peer",
+        "close_code",
+        "close_reason",
+        "consumer",
+        "dropped",
+        "id",
+        "inbox",
+        "is_accepted",
+        "is_finished",
+        "link",
+        "on_finished",
+        "outbox",
+        "received",
+        "sent",
+        "state",
+        "subprotocol",
+        "taken",
+    )
+
+    def __init__(self, link: Link, settings: Settings) -> None:
+        self.id = f"{_process}-{next(_numbers)}"
+        self.link = link
+        self.state = State.CONNECTING
+        self.subprotocol: str | None = None
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.by_peer = False
+        """Whether the peer, or the network, ended it."""
+        self.consumer: Consumer | None = None
+        self.inbox: deque[Frame] = deque()
+        self.outbox: deque[Outgoing] = deque()
+        self.received = 0
+        self.sent = 0
+        self.taken = 0
+        """Frames the transport has taken: while it stands still with a full outbox, the peer stalls."""
+        self.dropped = 0
+        """Frames given up by the overflow policy."""
+        self.is_accepted = False
+        """Whether the handshake was answered with a WebSocket."""
+        self.is_finished = False
+        """Whether the application has nothing more to do for this connection."""
+        self.on_finished: Callable[[], None] | None = None
+        self._settings = settings
+        self._in_bytes = 0
+        self._out_bytes = 0
+        self._paused = False
+        self._waking = False
+        self._receiver: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._stuck_at: int | None = None
+        clock = wheel()
+        self._opened = clock.now()
+        clock.watch(self, self._opened + settings.handshake_timeout)
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id} {self.state.name.lower()}>"
+
+    # --- the transport's side ---------------------------------------------------------------
+
+    def feed(self, frame: Frame) -> None:
+        """Take one complete message from the peer. Frames after the close are ignored."""
+        if self.state > State.OPEN:
+            return
+        size = size_of(frame)
+        settings = self._settings
+        if size > settings.max_message_size:
+            limit = settings.max_message_size
+            self.close(closecodes.MESSAGE_TOO_BIG, f"at most {limit} bytes", discard=True)
+            return
+        self.received += 1
+        self._in_bytes += size
+        self.inbox.append(frame)
+        if len(self.inbox) >= settings.inbox_frames or self._in_bytes >= settings.inbox_bytes:
+            self._pause()
+        self._announce()
+
+    def lost(self, code: int = closecodes.ABNORMAL, reason: str = "") -> None:
+        """The peer has closed, or the socket is gone. Frames that had arrived stay readable."""
+        if self.state is State.CLOSED:
+            return
+        if self.close_code is None:
+            self.close_code, self.close_reason, self.by_peer = code, reason, True
+        self.state = State.CLOSED
+        self._forget_outbox()
+        wheel().forget(self)
+        logger.debug("%s ended with %s %s", self.id, self.close_code, self.close_reason)
+        self._announce()
+
+    def take(self) -> Outgoing | None:
+        """Return the next frame to write, or None; the transport then sleeps until `wake`."""
+        if not self.outbox:
+            self._waking = False
+            return None
+        frame = self.outbox.popleft()
+        self._out_bytes -= len(frame.data)
+        self.taken += 1
+        if self._room is not None and not self.is_congested:
+            self._release_room()
+        return frame
+
+    # --- the application's side --------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can be sent now."""
+        return self.state is State.OPEN
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the end has been decided, by either side: no frame will be sent any more."""
+        return self.state > State.OPEN
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the handshake was answered, or the peer did not wait for the answer."""
+        return self.state is not State.CONNECTING
+
+    async def accept(self, subprotocol: str | None = None, headers: HeaderList = ()) -> None:
+        """Answer the handshake; frames pushed before leave right after it.
+
+        Raises:
+            StateError: it was answered already.
+            ConnectionClosed: the peer left meanwhile.
+        """
+        self._check_connecting("accept")
+        self.subprotocol = subprotocol
+        await self.link.accept(subprotocol, headers)
+        if self.state is not State.CONNECTING:
+            raise self.closed_error()
+        self.state = State.OPEN
+        self.is_accepted = True
+        wheel().watch(self, wheel().now() + self._settings.write_stall_timeout)
+        if self.outbox:
+            self._wake()
+
+    async def refuse(self, status: int, headers: HeaderList = (), body: bytes = b"") -> None:
+        """Answer the handshake with an HTTP response; nothing that was pushed is sent.
+
+        Raises:
+            StateError: it was answered already.
+        """
+        self._check_connecting("refuse")
+        self._end(closecodes.FORBIDDEN, f"refused with {status}")
+        self.state = State.CLOSED
+        await self.link.refuse(status, headers, body)
+        wheel().forget(self)
+        self._announce()
+
+    async def receive(self) -> Frame:
+        """Return the next frame, waiting for it.
+
+        Raises:
+            ConnectionClosed: the connection has ended and every frame before the end was taken.
+            StateError: not accepted yet, or another task is waiting already.
+        """
+        while not self.inbox:
+            if self.state > State.OPEN:
+                raise self.closed_error()
+            if self.state is State.CONNECTING:
+                raise StateError("receive: the handshake is not answered; call accept() first")
+            if self._receiver is not None:
+                raise StateError("receive: another task is receiving from this connection already")
+            self._receiver = asyncio.get_running_loop().create_future()
+            try:
+                await self._receiver
+            finally:
+                self._receiver = None
+        return self.next_frame()
+
+    def next_frame(self) -> Frame:
+        """Return the oldest frame of an inbox that is not empty."""
+        frame = self.inbox.popleft()
+        self._in_bytes -= size_of(frame)
+        if self._paused and len(self.inbox) * 2 <= self._settings.inbox_frames:
+            self._paused = False
+            self.link.resume_reading()
+        return frame
+
+    def push(self, frame: Outgoing) -> None:
+        """Put `frame` into the outbox; never waits. A full outbox meets the overflow policy.
+
+        Raises:
+            ConnectionClosed: the connection has ended.
+        """
+        if self.state > State.OPEN:
+            raise self.closed_error()
+        size = len(frame.data)
+        if self.outbox and not self._has_room(size) and not self._overflow(frame):
+            return
+        self.outbox.append(frame)
+        self._out_bytes += size
+        self.sent += 1
+        if not self._waking and self.state is State.OPEN:
+            self._wake()
+
+    async def make_room(self) -> None:
+        """Let the transport write when the outbox is more than half full.
+
+        The connection's own handler waits until there is room again; anyone else only lets the
+        event loop turn once, so that a slow peer never holds up a broadcast.
+        """
+        if not self.is_congested:
+            return
+        if current.get() is not self or self.state is State.CONNECTING:
+            await asyncio.sleep(0)
+        elif not self.is_ended:
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Wait until the outbox is at most half full, or the connection has ended."""
+        while self.is_congested and not self.is_ended:
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._room)
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the outbox is more than half full."""
+        settings = self._settings
+        return (
+            len(self.outbox) * 2 > settings.outbox_frames
+            or self._out_bytes * 2 > settings.outbox_bytes
+        )
+
+    def close(
+        self, code: int = closecodes.NORMAL, reason: str = "", *, discard: bool = False
+    ) -> None:
+        """Begin to close: what is in the outbox goes first, unless `discard`. Later calls do nothing.
+
+        Frames that wait in the inbox are dropped: the application wants no more of them.
+        """
+        if self.state is not State.OPEN:
+            return
+        self._end(code, closecodes.shorten_reason(reason))
+        self.state = State.CLOSING
+        self.inbox.clear()
+        self._in_bytes = 0
+        if discard:
+            self._forget_outbox()
+        self._resume()
+        self._wake()
+        self._announce()
+
+    def finish(self) -> None:
+        """The application is done with this connection; the transport may let go of it."""
+        if not self.is_finished:
+            self.is_finished = True
+            if self.on_finished is not None:
+                self.on_finished()
+
+    def closed_error(self) -> ConnectionClosed:
+        """Return the error that tells how the connection ended."""
+        return ConnectionClosed(self.close_code or closecodes.ABNORMAL, self.close_reason)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> float | None:
+        """Keep the deadlines of the handshake, of a stalled write and of an unanswered close."""
+        if self.state is State.CONNECTING:
+            self._end(closecodes.TIMED_OUT, "the handshake was not answered in time")
+            self.link.abort()
+            self.lost()
+            return None
+        if self._waking:
+            if self._stuck_at == self.taken:
+                self._end(closecodes.OVERLOADED, "the peer reads too slowly")
+                self.link.abort()
+                self.lost()
+                return None
+            self._stuck_at = self.taken
+        else:
+            self._stuck_at = None
+        return now + self._settings.write_stall_timeout
+
+    # --- within -------------------------------------------------------------------------------
+
+    def _check_connecting(self, verb: str) -> None:
+        if self.state is State.OPEN:
+            raise StateError(f"{verb}: the handshake has been accepted already")
+        if self.state is not State.CONNECTING:
+            raise self.closed_error()
+
+    def _end(self, code: int, reason: str) -> None:
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
+
+    def _wake(self) -> None:
+        self._waking = True
+        self.link.wake()
+
+    def _announce(self) -> None:
+        if self._receiver is not None and not self._receiver.done():
+            self._receiver.set_result(None)
+        if self.consumer is not None:
+            self.consumer.wake()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self.link.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.link.resume_reading()
+
+    def _forget_outbox(self) -> None:
+        self.outbox.clear()
+        self._out_bytes = 0
+        self._release_room()
+
+    def _release_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def _has_room(self, size: int) -> bool:
+        settings = self._settings
+        return (
+            len(self.outbox) < settings.outbox_frames
+            and self._out_bytes + size <= settings.outbox_bytes
+        )
+
+    def _overflow(self, frame: Outgoing) -> bool:
+        """Apply the policy; return whether `frame` is still to be kept."""
+        policy = self._settings.overflow
+        if policy == "close":
+            self.close(closecodes.OVERLOADED, "the peer reads too slowly", discard=True)
+            raise self.closed_error()
+        if policy == "drop_newest":
+            self.dropped += 1
+            return False
+        if policy == "latest":
+            self._drop_stream(frame.key)
+        while self.outbox and not self._has_room(len(frame.data)):
+            self._out_bytes -= len(self.outbox.popleft().data)
+            self.dropped += 1
+        return True
+
+    def _drop_stream(self, key: str) -> None:
+        kept = [frame for frame in self.outbox if frame.key != key]
+        self.dropped += len(self.outbox) - len(kept)
+        self.outbox = deque(kept)
+        self._out_bytes = sum(len(frame.data) for frame in kept)
+
+
+def size_of(frame: Frame) -> int:
+    """Return the payload size in bytes."""
+    if isinstance(frame, bytes) or frame.isascii():
+        return len(frame)
+    return len(frame.encode())

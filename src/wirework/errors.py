@@ -1,0 +1,165 @@
+"""The error tree. Classes carry fields; their text is built from the fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from .closecodes import MEANINGS, NORMAL, check_close
+
+__all__ = [
+    "Close",
+    "ConnectionClosed",
+    "MalformedMessage",
+    "Problem",
+    "Refuse",
+    "RegistrationError",
+    "Reject",
+    "SessionError",
+    "SettingsError",
+    "StateError",
+    "ValidationError",
+    "WireworkError",
+    "WrongFrame",
+]
+
+
+class WireworkError(Exception):
+    """Root of everything that Wirework raises on purpose."""
+
+
+class RegistrationError(WireworkError):
+    """A route, handler or dependency that cannot work, found when it is registered."""
+
+    def __init__(self, where: str, problem: str, remedy: str = "") -> None:
+        super().__init__(where, problem, remedy)
+        self.where = where
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class SettingsError(WireworkError):
+    """A setting that is unknown or has a value that cannot be used."""
+
+
+class StateError(WireworkError):
+    """A call that does not fit the state of the connection: a mistake in the program."""
+
+
+class SessionError(StateError):
+    """The session cannot be used like this: absent, or written after the handshake's answer."""
+
+
+class ConnectionClosed(WireworkError):
+    """The connection has ended. `code` and `reason` are those of the end, whoever began it."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        meaning = MEANINGS.get(self.code, "closed")
+        return f"{self.code} {self.reason or meaning}"
+
+
+class Close(WireworkError):
+    """Return or raise it to end the connection with a code and reason of your choice.
+
+    Before the handshake is answered it becomes a refusal with the HTTP status nearest to the code.
+    """
+
+    def __init__(self, code: int = NORMAL, reason: str = "") -> None:
+        check_close(code, reason)
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"close with {self.code} {self.reason or MEANINGS.get(self.code, '')}".rstrip()
+
+
+class Refuse(WireworkError):
+    """Raise it before the handshake is answered to refuse it with an HTTP response.
+
+    `status` is 300-599, `headers` are (name, value) pairs, `body` is text or bytes.
+    """
+
+    def __init__(
+        self,
+        status: int = 403,
+        body: str | bytes = b"",
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    ) -> None:
+        if not isinstance(status, int) or not 300 <= status <= 599:
+            raise ValueError(f"refusal status: expected 300-599, got {status!r}")
+        super().__init__(status)
+        self.status = status
+        self.body = body.encode() if isinstance(body, str) else body
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        self.headers = [(name, value) for name, value in pairs]
+
+    def __str__(self) -> str:
+        return f"handshake refused with {self.status}"
+
+
+class Reject(WireworkError):
+    """Raise it from a handler to answer one message with an error; the connection stays open.
+
+    `code` is a short machine-readable word, `message` is for people, `details` is any JSON value.
+    """
+
+    def __init__(self, code: str | int, message: str = "", details: Any = None) -> None:
+        super().__init__(code, message, details)
+        self.code = code
+        self.message = message or str(code)
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class Problem(TypedDict):
+    """One thing that is wrong with a payload: where, which kind, in words."""
+
+    loc: list[str | int]
+    type: str
+    msg: str
+
+
+class MalformedMessage(WireworkError):
+    """A frame that cannot be read at all: not JSON, or not the shape that the dialect asks for."""
+
+    code = "malformed"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class WrongFrame(MalformedMessage):
+    """A text frame where a binary one is expected, or the other way round."""
+
+    code = "wrong_frame"
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(f"expected a {expected} frame, got a {got} frame")
+        self.expected = expected
+        self.got = got
+
+
+class ValidationError(WireworkError):
+    """A payload that was read but does not fit the declared type; it lists every problem."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "; ".join(
+            f"{'.'.join(str(step) for step in problem['loc']) or 'payload'}: {problem['msg']}"
+            for problem in self.problems
+        )

@@ -1,0 +1,106 @@
+"""Form fields into typed values: HTML forms carry only strings, and leave out what is empty."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from .json import JsonAdapter
+
+__all__ = ["form_converter"]
+
+_SEQUENCES = (list, tuple, set, frozenset)
+
+
+def form_converter(json: JsonAdapter, annotation: Any) -> Callable[[Any], Any]:
+    """Return a function from form fields to `annotation`, coercing strings.
+
+    What HTML cannot say is filled in: a single value for a list becomes a list of one, an empty
+    string for a field that takes no text counts as absent, an absent checkbox (a required bool)
+    is False.
+    """
+    convert = json.converter(annotation, strict=False)
+    fields = {name: _Field(hint) for name, hint in _hints(annotation).items()}
+    required = _required(annotation)
+
+    def from_form(form: Any) -> Any:
+        if not isinstance(form, Mapping):
+            return convert(form)
+        values = dict(form)
+        for name, field in fields.items():
+            if name in values:
+                field.mend(name, values)
+            elif field.is_list and name in required:
+                values[name] = []
+            elif field.is_bool and name in required:
+                values[name] = False
+        return convert(values)
+
+    return from_form
+
+
+class _Field:
+    """What a field's type says about the strings that may fill it."""
+
+    def __init__(self, hint: Any) -> None:
+        members = _members(hint)
+        kinds = [get_origin(each) or each for each in members]
+        self.is_list = any(kind in _SEQUENCES for kind in kinds)
+        self.is_bool = kinds == [bool]
+        self.takes_text = any(
+            kind in (str, bytes, Any, object) or isinstance(kind, str) for kind in kinds
+        )
+
+    def mend(self, name: str, values: dict[str, Any]) -> None:
+        value = values[name]
+        if self.is_list and not isinstance(value, list):
+            values[name] = [value]
+        elif value == "" and not self.takes_text and not self.is_list:
+            del values[name]
+            if self.is_bool:
+                values[name] = False
+
+
+def _members(hint: Any) -> list[Any]:
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return _members(get_args(hint)[0])
+    if origin in (Union, UnionType):
+        return [m for each in get_args(hint) if each is not NoneType for m in _members(each)]
+    return [hint]
+
+
+def _hints(annotation: Any) -> dict[str, Any]:
+    members = _members(annotation)
+    kind = get_origin(members[0]) or members[0]
+    if len(members) != 1 or not isinstance(kind, type) or kind.__module__ == "builtins":
+        return {}
+    try:
+        return get_type_hints(kind, include_extras=True)
+    except (NameError, TypeError):
+        return {}
+
+
+def _required(annotation: Any) -> set[str]:
+    members = _members(annotation)
+    kind: Any = get_origin(members[0]) or members[0]
+    if not isinstance(kind, type):
+        return set()
+    if issubclass(kind, msgspec.Struct):
+        return {field.name for field in msgspec.structs.fields(kind) if field.required}
+    if dataclasses.is_dataclass(kind):
+        missing = dataclasses.MISSING
+        fields = dataclasses.fields(kind)
+        return {f.name for f in fields if f.default is missing and f.default_factory is missing}
+    attributes = getattr(kind, "model_fields", None)
+    if attributes is not None:
+        return {name for name, field in attributes.items() if field.is_required()}
+    if hasattr(kind, "__attrs_attrs__"):
+        nothing = sys.modules["attr"].NOTHING
+        return {field.name for field in kind.__attrs_attrs__ if field.default is nothing}
+    return set(getattr(kind, "__required_keys__", ()))

@@ -1,0 +1,240 @@
+"""Connection handlers, and what becomes of the errors that handlers raise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, ItemsView
+from typing import Any, Protocol, TypeAlias
+
+from . import closecodes
+from .connection import current
+from .depends import Store, kind_of
+from .errors import (
+    Close,
+    ConnectionClosed,
+    MalformedMessage,
+    Refuse,
+    RegistrationError,
+    Reject,
+    ValidationError,
+    WrongFrame,
+)
+from .plan import Context, Plan
+from .settings import Settings
+from .websocket import Host, WebSocket
+
+__all__ = [
+    "Application",
+    "ConnectionHandler",
+    "Endpoint",
+    "ExceptionHandler",
+    "ExceptionHandlers",
+    "call_plan",
+    "close_of",
+    "is_foreseen",
+    "is_own_end",
+    "refuse_for",
+    "report",
+]
+
+logger = logging.getLogger("wirework")
+
+ExceptionHandler: TypeAlias = Callable[[Any, Any], Any]
+"""`async def handler(connection, error)`: returns a reply, or raises what is to happen instead."""
+
+
+class Application(Host, Protocol):
+    """What endpoints need of the application."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def exception_handlers(self) -> ExceptionHandlers: ...
+
+
+class Endpoint(Protocol):
+    """What a WebSocket route leads to."""
+
+    async def open(self, ws: WebSocket) -> None:
+        """Answer the handshake; may return while the connection lives on.
+
+        `ws.connection.finish()` is called once nothing more will happen.
+        """
+
+
+class ExceptionHandlers:
+    """Error class -> the application's function for it; the nearest class wins."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[type[BaseException], ExceptionHandler] = {}
+
+    def add(self, kind: type[BaseException], handler: ExceptionHandler) -> None:
+        """Handle errors of class `kind`.
+
+        Raises:
+            RegistrationError: not an exception class, or it has a handler already.
+        """
+        where = "app.exception_handler"
+        if not (isinstance(kind, type) and issubclass(kind, Exception)):
+            raise RegistrationError(where, f"expected an exception class, got {kind!r}")
+        if kind in self._handlers:
+            raise RegistrationError(where, f"{kind.__name__} has a handler already")
+        self._handlers[kind] = handler
+
+    def items(self) -> ItemsView[type[BaseException], ExceptionHandler]:
+        """Return all of them."""
+        return self._handlers.items()
+
+    def find(self, error: BaseException) -> ExceptionHandler | None:
+        """Return the handler for `error`, if there is one."""
+        for kind in type(error).__mro__:
+            if kind in self._handlers:
+                return self._handlers[kind]
+        return None
+
+    async def call(self, handler: ExceptionHandler, connection: Any, error: BaseException) -> Any:
+        """Run `handler`; a `def` runs in a thread."""
+        if kind_of(handler) == "async":
+            return await handler(connection, error)
+        from starlette.concurrency import run_in_threadpool
+
+        return await run_in_threadpool(handler, connection, error)
+
+
+class ConnectionHandler:
+    """Style 1: one function that holds the loop of its connection from handshake to end."""
+
+    def __init__(self, plan: Plan) -> None:
+        if plan.kind != "async":
+            raise RegistrationError(
+                plan.where,
+                f"a connection handler must be an async def, got a {plan.kind} function",
+                "write async def, or use app.ws for one call per message",
+            )
+        self.plan = plan
+
+    async def open(self, ws: WebSocket) -> None:
+        """Run the function; whatever way it ends, the connection ends with a code."""
+        token = current.set(ws.connection)
+        store = Store()
+        context = Context(ws, ws.handshake, store, passing=store)
+        try:
+            try:
+                self.plan.check(ws.handshake)
+                result = await call_plan(self.plan, context)
+            except BaseException as error:
+                if not await store.release(error):
+                    raise
+                result = None
+            else:
+                await store.release()
+            await self._end(ws, result)
+        except asyncio.CancelledError:
+            ws.connection.close(closecodes.RESTARTING, discard=True)
+            raise
+        except Exception as error:
+            await self._fail(ws, error)
+        finally:
+            current.reset(token)
+            ws.connection.finish()
+
+    async def _end(self, ws: WebSocket, result: Any) -> None:
+        if isinstance(result, Close):
+            await ws.close(result.code, result.reason)
+        elif not ws.connection.is_answered:
+            logger.error("%s returned without answering the handshake", self.plan.where)
+            await ws.refuse(500)
+        else:
+            ws.connection.close()
+
+    async def _fail(self, ws: WebSocket, error: Exception) -> None:
+        if is_own_end(ws, error):
+            return
+        handler = ws.app.exception_handlers.find(error)
+        if handler is not None:
+            try:
+                await self._end(ws, await ws.app.exception_handlers.call(handler, ws, error))
+                return
+            except Exception as other:
+                error = other
+        if ws.connection.is_answered:
+            if not is_foreseen(error):
+                report(ws, error, self.plan.where)
+            ws.connection.close(*close_of(error))
+        else:
+            await refuse_for(ws, error, self.plan.where)
+
+
+async def call_plan(plan: Plan, context: Context) -> Any:
+    """Bind the arguments and call the function; generators are returned, not run."""
+    args, kwargs = await plan.bind(context)
+    if plan.kind == "async":
+        return await plan.function(*args, **kwargs)
+    if plan.kind in ("async generator", "generator", "class"):
+        return plan.function(*args, **kwargs)
+    from starlette.concurrency import run_in_threadpool
+
+    return await run_in_threadpool(plan.function, *args, **kwargs)
+
+
+def is_own_end(ws: WebSocket, error: BaseException) -> bool:
+    """Whether `error` tells that this very connection has ended, which is a normal end.
+
+    A `ConnectionClosed` of another connection, met in a broadcast, is an error of the handler.
+    """
+    return isinstance(error, ConnectionClosed) and ws.connection.is_ended
+
+
+async def refuse_for(ws: WebSocket, error: Exception, where: str) -> None:
+    """Refuse the handshake as `error` says; what nobody foresaw is logged and refused with 500."""
+    if isinstance(error, Refuse):
+        await ws.refuse(error.status, error.body, error.headers)
+    elif isinstance(error, Close):
+        await ws.close(error.code, error.reason)
+    elif isinstance(error, (Reject, ValidationError, MalformedMessage)):
+        await _refuse_with_json(ws, error)
+    else:
+        report(ws, error, where)
+        await ws.refuse(500, "Internal Server Error")
+
+
+async def _refuse_with_json(
+    ws: WebSocket, error: Reject | ValidationError | MalformedMessage
+) -> None:
+    status = 400
+    body: dict[str, Any] = {"code": "validation", "message": str(error)}
+    if isinstance(error, Reject):
+        is_status = isinstance(error.code, int) and 400 <= error.code <= 599
+        status = int(error.code) if is_status else 403
+        body = {"code": error.code, "message": error.message}
+        if error.details is not None:
+            body["details"] = error.details
+    elif isinstance(error, ValidationError):
+        body["details"] = error.problems
+    encoded = ws.app.json.encode({"error": body})
+    await ws.refuse(status, encoded, {"content-type": "application/json"})
+
+
+def report(ws: WebSocket, error: BaseException, where: str) -> None:
+    """Log an error that nobody foresaw, with its traceback."""
+    logger.error("%s failed on %s", where, ws.id, exc_info=error)
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Whether `error` says by itself what the peer is to be told."""
+    return isinstance(error, (Close, Reject, ValidationError, MalformedMessage))
+
+
+def close_of(error: BaseException) -> tuple[int, str]:
+    """Return the close code and reason for `error`, where there are no other words for it."""
+    if isinstance(error, Close):
+        return error.code, error.reason
+    if isinstance(error, Reject):
+        return closecodes.POLICY, error.message
+    if isinstance(error, WrongFrame):
+        return closecodes.WRONG_KIND, str(error)
+    if isinstance(error, (MalformedMessage, ValidationError)):
+        return closecodes.INVALID_DATA, str(error)
+    return closecodes.INTERNAL_ERROR, ""

@@ -1,0 +1,176 @@
+"""How the payload of a message becomes arguments: whole into one, or field by field."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, is_typeddict
+
+import msgspec
+
+from .errors import RegistrationError
+from .forms import form_converter
+from .json import JsonAdapter
+
+__all__ = ["Body", "Mode", "PayloadPlan", "is_model"]
+
+Body: TypeAlias = Literal["json", "form", "frame"]
+"""What a dialect hands over: JSON text, a dict of form fields, or the frame itself."""
+
+Mode: TypeAlias = Literal["text", "bytes", "frame", "json"]
+"""How the frames of the dialect Raw are read."""
+
+_FRAME_MODES: dict[Any, Mode] = {str: "text", bytes: "bytes", str | bytes: "frame"}
+
+
+class PayloadPlan:
+    """Reads the body of a call for the parameters of one function.
+
+    One parameter of a model type, or marked `Payload()`, takes the whole; otherwise each takes
+    the field of its name, all decoded together in one pass.
+    """
+
+    def __init__(
+        self,
+        json: JsonAdapter,
+        body: Body,
+        parameters: Sequence[inspect.Parameter],
+        *,
+        where: str,
+        whole: bool = False,
+        wants_data: bool = False,
+        mode: Mode | None = None,
+    ) -> None:
+        self.json = json
+        self.parameters = parameters
+        self.where = where
+        self.wants_data = wants_data
+        self.mode: Mode = mode or self._frame_mode()
+        self.is_frame = body == "frame" and self.mode != "json"
+        """Whether the frame itself is the payload: nothing is decoded."""
+        self._check_frame_mode()
+        self.is_whole = whole or self.is_frame or self._is_one_model()
+        self._decode = self._decoder(body) if parameters else None
+        self._decode_any = json.decoder(Any) if body != "form" else _same
+        self._convert = self._converter(body) if parameters and wants_data else None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a parameter is filled from the payload."""
+        return bool(self.parameters) or self.wants_data
+
+    def read(self, body: Any) -> tuple[Any, Any]:
+        """Return the decoded payload and, for a parameter called `data`, the plain one.
+
+        Raises:
+            MalformedMessage: it is not JSON.
+            ValidationError: it does not fit the parameters; lists every problem.
+        """
+        if self.is_frame:
+            return body, body
+        if not self.wants_data:
+            return (self._decode(body) if self._decode is not None else None), None
+        data = self._decode_any(body)
+        return (self._convert(data) if self._convert is not None else None), data
+
+    def _frame_mode(self) -> Mode:
+        if not self.parameters:
+            return "json" if self.wants_data else "frame"
+        if len(self.parameters) == 1 and not self.wants_data:
+            return _FRAME_MODES.get(self.parameters[0].annotation, "json")
+        return "json"
+
+    def _check_frame_mode(self) -> None:
+        if not self.is_frame or not self.parameters:
+            return
+        kinds = {"text": (str,), "bytes": (bytes,), "frame": (str | bytes, str, bytes)}[self.mode]
+        first = self.parameters[0]
+        if len(self.parameters) > 1 or first.annotation not in kinds:
+            raise RegistrationError(
+                self.where,
+                f"the dialect gives the frame itself (mode {self.mode!r}), "
+                f"which parameter {first.name!r} cannot take",
+                "take one parameter, annotated str or bytes, or use Raw('json')",
+            )
+
+    def _is_one_model(self) -> bool:
+        return len(self.parameters) == 1 and is_model(self.parameters[0].annotation)
+
+    def _decoder(self, body: Body) -> Callable[[Any], Any]:
+        if self.is_frame:
+            return _same
+        return self._guard(form_converter if body == "form" else type(self.json).decoder)
+
+    def _converter(self, body: Body) -> Callable[[Any], Any]:
+        if self.is_frame:
+            return _same
+        return self._guard(form_converter if body == "form" else type(self.json).converter)
+
+    def _guard(self, make: Callable[[Any, Any], Callable[[Any], Any]]) -> Callable[[Any], Any]:
+        if self.is_whole:
+            return self._make(make, self.parameters[0].annotation, self.parameters[0])
+        for parameter in self.parameters:
+            self._make(make, parameter.annotation, parameter)
+        return self._make(make, self._struct(), self.parameters[0])
+
+    def _make(
+        self,
+        make: Callable[[Any, Any], Callable[[Any], Any]],
+        annotation: Any,
+        parameter: inspect.Parameter,
+    ) -> Callable[[Any], Any]:
+        try:
+            return make(self.json, annotation)
+        except TypeError as error:
+            raise RegistrationError(
+                self.where,
+                f"parameter {parameter.name!r} cannot be read from a message: {error}",
+                "give it a type that JSON can fill, or say where it comes from "
+                "(Annotated[..., Depends(...)], Query(), Header(), Cookie())",
+            ) from None
+
+    def _struct(self) -> type[msgspec.Struct]:
+        fields: list[Any] = []
+        for parameter in self.parameters:
+            field = (parameter.name, parameter.annotation)
+            default = parameter.default
+            fields.append(
+                field if default is inspect.Parameter.empty else (*field, _field(default))
+            )
+        return msgspec.defstruct("Payload", fields, kw_only=True)
+
+
+def _field(default: Any) -> Any:
+    if default.__class__.__hash__ is None:
+        return msgspec.field(default_factory=lambda: copy.deepcopy(default))
+    return msgspec.field(default=default)
+
+
+def _same(body: Any) -> Any:
+    return body
+
+
+def is_model(annotation: Any) -> bool:
+    """Whether `annotation` is a type that describes a whole payload.
+
+    Structs, dataclasses, TypedDicts, attrs and pydantic models, and unions of them.
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return is_model(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        members = [each for each in get_args(annotation) if each is not NoneType]
+        return all(is_model(each) for each in members)
+    kind = origin or annotation
+    if not isinstance(kind, type):
+        return False
+    return (
+        issubclass(kind, msgspec.Struct)
+        or dataclasses.is_dataclass(kind)
+        or is_typeddict(kind)
+        or hasattr(kind, "__attrs_attrs__")
+        or hasattr(kind, "__pydantic_validator__")
+    )

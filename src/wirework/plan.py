@@ -1,0 +1,114 @@
+"""What registration works out of a function: how each of its parameters is filled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from .commands import Call
+from .depends import Dependency, Kind, Store, kind_of
+from .errors import Problem, ValidationError
+from .handshake import Handshake
+from .payload import PayloadPlan
+from .sources import Reader
+
+__all__ = ["Context", "Getter", "Plan"]
+
+
+class Context:
+    """What the parameters of one call are filled from."""
+
+    __slots__ = (
+        "call",
+        "connection",
+        "data",
+        "handshake",
+        "lasting",
+        "_passing",
+        "payload",
+    )
+
+    def __init__(
+        self,
+        connection: Any,
+        handshake: Handshake,
+        lasting: Store,
+        call: Call | None = None,
+        *,
+        passing: Store | None = None,
+    ) -> None:
+        self.connection = connection
+        """The WebSocket, or the Request of an HTTP route."""
+        self.handshake = handshake
+        self.lasting = lasting
+        self._passing = passing
+        self.call = call
+        self.payload: Any = None
+        self.data: Any = None
+
+    @property
+    def passing(self) -> Store:
+        """Values that last as long as this call."""
+        if self._passing is None:
+            self._passing = Store()
+        return self._passing
+
+    async def release(self, error: BaseException | None = None) -> bool:
+        """Release what this call has made; return whether that took care of `error`."""
+        return self._passing is not None and await self._passing.release(error)
+
+
+Getter: TypeAlias = Callable[[Context], Any]
+"""Reads one argument from the context of a call."""
+
+
+class Plan:
+    """A function and how to fill each of its parameters."""
+
+    def __init__(self, function: Callable[..., Any], where: str) -> None:
+        self.function = function
+        self.where = where
+        self.kind: Kind = kind_of(function)
+        self.positional: list[Getter] = []
+        self.named: dict[str, Getter] = {}
+        self.readers: list[Reader] = []
+        self.dependencies: list[Dependency] = []
+        self.payload: PayloadPlan | None = None
+        self.wants_data = False
+        """Whether it takes the plain payload, as `data`."""
+        self.needs_call = False
+        """Whether it reads the message, so that it cannot outlive one."""
+
+    async def bind(self, context: Context) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments.
+
+        Raises:
+            ValidationError, MalformedMessage: the payload, or a part of the handshake, is unfit.
+        """
+        if self.payload is not None and context.call is not None:
+            context.payload, context.data = self.payload.read(context.call.body)
+        for dependency in self.dependencies:
+            await dependency.resolve(context)
+        args = [get(context) for get in self.positional]
+        named = self.named
+        return args, {name: get(context) for name, get in named.items()} if named else {}
+
+    def check(self, handshake: Handshake) -> None:
+        """Raise now what reading the handshake's part of the parameters would raise later.
+
+        Raises:
+            ValidationError: query, header or cookie values that are absent or unfit, all of them.
+        """
+        problems: list[Problem] = []
+        for plan in self._all_plans():
+            for reader in plan.readers:
+                try:
+                    reader.read(handshake)
+                except ValidationError as error:
+                    problems += error.problems
+        if problems:
+            raise ValidationError(problems)
+
+    def _all_plans(self) -> list[Plan]:
+        nested = [plan for each in self.dependencies for plan in each.plan._all_plans()]
+        return [self, *nested]

@@ -1,0 +1,1 @@
+"""What keeps strangers out: who may connect, as whom, and how much they may do."""

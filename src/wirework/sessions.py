@@ -1,0 +1,105 @@
+"""The session: a dict that lives in a signed cookie and knows whether it was written."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from .errors import SessionError
+
+__all__ = ["Session"]
+
+
+class Session(dict[str, Any]):
+    """Small JSON values of one visitor, shared by HTTP routes and WebSocket handlers.
+
+    Write it in HTTP routes and, for a WebSocket, until the handshake is answered: the cookie
+    travels with the answer. After it every method that may write raises SessionError, whether or
+    not it would change anything; reading goes on. A value changed in place
+    (`session["cart"].append(...)`) is kept like any other write, but after the answer such a change
+    cannot be noticed: treat nested values as read-only then.
+
+    The visitor can read the session (it is signed, not encrypted) and can send an older one again
+    until that expires.
+    """
+
+    accessed: bool = False
+    """Whether a route asked for it: its response then varies by cookie."""
+
+    modified: bool = False
+    """Whether it was written, even with equal values: the cookie is then sent anew."""
+
+    stored: str = ""
+    """The JSON text that the client holds, empty if it holds no valid session."""
+
+    _is_locked: bool = False
+
+    def lock(self) -> None:
+        """Refuse every write from now on; for whoever has sent the handshake's answer."""
+        self._is_locked = True
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the time for writing has passed."""
+        return self._is_locked
+
+    def mark_accessed(self) -> None:
+        """Note that the session was asked for; Starlette's `request.session` calls it."""
+        self.accessed = True
+
+    def mark_modified(self) -> None:
+        """Have the cookie sent anew, which also prolongs the session.
+
+        Raises:
+            SessionError: the handshake was answered.
+        """
+        self._refuse_if_locked()
+        self.accessed = True
+        self.modified = True
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.mark_modified()
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self.mark_modified()
+        super().__delitem__(key)
+
+    def __ior__(self, other: Any, /) -> Self:  # type: ignore[override,misc]
+        self.mark_modified()
+        return super().__ior__(other)
+
+    def clear(self) -> None:
+        """Remove everything; the cookie is then deleted."""
+        self.mark_modified()
+        super().clear()
+
+    def pop(self, key: str, /, *default: Any) -> Any:
+        """Remove a key and return its value; as `dict.pop`."""
+        self._refuse_if_locked()
+        if key in self:
+            self.mark_modified()
+        return super().pop(key, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the newest item and return it; as `dict.popitem`."""
+        self.mark_modified()
+        return super().popitem()
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:
+        """Return the value of a key, set to `default` before if absent; as `dict.setdefault`."""
+        self._refuse_if_locked()
+        if key not in self:
+            self.mark_modified()
+        return super().setdefault(key, default)
+
+    def update(self, *other: Any, **items: Any) -> None:
+        """Set several items; as `dict.update`."""
+        self.mark_modified()
+        super().update(*other, **items)
+
+    def _refuse_if_locked(self) -> None:
+        if self._is_locked:
+            raise SessionError(
+                "the session cannot be written any more: its cookie travelled with the handshake's "
+                "answer; write it in conn, before accept, or in an HTTP route"
+            )

@@ -1,0 +1,19 @@
+"""Type names shared by all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, TypeAlias
+
+__all__ = ["ASGIApp", "Frame", "HeaderList", "Message", "Receive", "Scope", "SendMessage"]
+
+Frame: TypeAlias = str | bytes
+"""One complete message as it came in: str for a text frame, bytes for a binary one."""
+
+HeaderList: TypeAlias = Sequence[tuple[str, str]]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+SendMessage: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, SendMessage], Awaitable[None]]

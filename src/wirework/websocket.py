@@ -1,0 +1,363 @@
+"""The connection as a handler holds it: VelociPy's and Starlette's verbs on one object."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from starlette.datastructures import URL, Headers, QueryParams, State
+
+from . import closecodes
+from .commands import Event
+from .connection import BINARY, TEXT, Connection, Outgoing
+from .connection import State as ConnectionState
+from .dialects.base import Codec
+from .errors import ConnectionClosed, Refuse, StateError, WrongFrame
+from .handshake import Handshake
+from .json import JsonAdapter
+from .types import Frame, HeaderList
+
+if TYPE_CHECKING:
+    from .sessions import Session
+
+__all__ = ["Send", "WebSocket"]
+
+T = TypeVar("T")
+
+
+class Send(Protocol):
+    """The `send` parameter of message handlers: says a value in the route's dialect."""
+
+    async def __call__(self, value: Any, /) -> None: ...
+
+
+class Host(Protocol):
+    """What a connection needs of the application it belongs to."""
+
+    @property
+    def json(self) -> JsonAdapter: ...
+
+    def session_headers(self, handshake: Handshake) -> HeaderList:
+        """Return the Set-Cookie header that carries a changed session, if there is one."""
+
+
+class WebSocket:
+    """One connection, from its handshake to its end.
+
+    Every send and receive raises `ConnectionClosed` once the peer is gone, on every transport
+    alike. A send from the connection's own handler waits while its outbox is more than half
+    full; a send from anywhere else never waits for the peer: a full outbox meets the overflow
+    policy. Not safe to use from other threads.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_json",
+        "_state",
+        "app",
+        "codec",
+        "connection",
+        "handshake",
+        "holds_sends",
+        "user",
+    )
+
+    def __init__(self, connection: Connection, handshake: Handshake, app: Host) -> None:
+        self.connection = connection
+        self.handshake = handshake
+        self.app: Any = app
+        self.user: Any = None
+        """What authentication returned; None without it."""
+        self.codec: Codec | None = None
+        """The route's dialect at work on this connection; None for connection handlers."""
+        self.holds_sends = False
+        """Whether sends before the handshake's answer are kept for after it (in `conn` hooks)."""
+        self._json = app.json
+        self._state: State | None = None
+
+    def __repr__(self) -> str:
+        return f"<WebSocket {self.handshake.path} {self.connection!r}>"
+
+    # --- the handshake ------------------------------------------------------------------------
+
+    async def accept(
+        self,
+        subprotocol: str | None = None,
+        headers: Mapping[str, str] | HeaderList = (),
+    ) -> None:
+        """Answer the handshake: from here on frames flow.
+
+        Args:
+            subprotocol: one of those that the client offers, or None.
+            headers: more headers for the answer, as pairs or a mapping.
+
+        Raises:
+            StateError: answered already, or the client did not offer `subprotocol`.
+            ConnectionClosed: the client left meanwhile.
+        """
+        if subprotocol is not None and subprotocol not in self.handshake.subprotocols:
+            offered = ", ".join(self.handshake.subprotocols) or "none"
+            raise StateError(
+                f"accept: subprotocol {subprotocol!r} was not offered by the client"
+                f" (offered: {offered}); browsers fail such an answer (RFC 6455 section 4.1)"
+            )
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        answer = [*pairs, *self.app.session_headers(self.handshake)]
+        await self.connection.accept(subprotocol, answer)
+        if self.handshake.has_session:
+            self.handshake.session.lock()
+
+    async def refuse(
+        self,
+        status: int = 403,
+        body: str | bytes = b"",
+        headers: Mapping[str, str] | HeaderList = (),
+    ) -> None:
+        """Answer the handshake with an HTTP response instead of a WebSocket.
+
+        Raises:
+            StateError: answered already.
+            ValueError: `status` is not 300-599.
+        """
+        refusal = Refuse(status, body, headers)
+        answer = [*refusal.headers, *self.app.session_headers(self.handshake)]
+        await self.connection.refuse(refusal.status, answer, refusal.body)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the handshake was answered with a WebSocket."""
+        return self.connection.is_accepted
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended: the peer is gone, or `close` was called."""
+        return self.connection.is_ended
+
+    # --- receiving ----------------------------------------------------------------------------
+
+    async def receive(self) -> Frame:
+        """Return the next message: str for a text frame, bytes for a binary one.
+
+        Raises:
+            ConnectionClosed: the connection has ended and nothing is left to read.
+            StateError: not accepted yet, or another task is receiving.
+        """
+        return await self.connection.receive()
+
+    async def receive_text(self) -> str:
+        """Return the next message, which must be text (`WrongFrame` otherwise)."""
+        frame = await self.connection.receive()
+        if isinstance(frame, str):
+            return frame
+        raise WrongFrame("text", "binary")
+
+    async def receive_bytes(self) -> bytes:
+        """Return the next message, which must be binary (`WrongFrame` otherwise)."""
+        frame = await self.connection.receive()
+        if isinstance(frame, bytes):
+            return frame
+        raise WrongFrame("binary", "text")
+
+    @overload
+    async def receive_json(self) -> Any: ...
+    @overload
+    async def receive_json(self, type: type[T]) -> T: ...
+    async def receive_json(self, type: Any = Any) -> Any:
+        """Return the next message, decoded from JSON into `type` and validated.
+
+        Text and binary frames are both read.
+
+        Raises:
+            MalformedMessage: it is not JSON. The connection stays open.
+            ValidationError: it does not fit `type`; `problems` lists every reason.
+        """
+        frame = await self.connection.receive()
+        return self._json.decode(frame, type)
+
+    async def iter_text(self) -> AsyncIterator[str]:
+        """Yield text messages until the connection ends."""
+        try:
+            while True:
+                yield await self.receive_text()
+        except ConnectionClosed:
+            return
+
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield binary messages until the connection ends."""
+        try:
+            while True:
+                yield await self.receive_bytes()
+        except ConnectionClosed:
+            return
+
+    @overload
+    def iter_json(self) -> AsyncIterator[Any]: ...
+    @overload
+    def iter_json(self, type: type[T]) -> AsyncIterator[T]: ...
+    async def iter_json(self, type: Any = Any) -> AsyncIterator[Any]:
+        """Yield messages decoded into `type` until the connection ends; see `receive_json`."""
+        decode = self._json.decoder(type)
+        try:
+            while True:
+                yield decode(await self.connection.receive())
+        except ConnectionClosed:
+            return
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[Frame]:
+        try:
+            while True:
+                yield await self.connection.receive()
+        except ConnectionClosed:
+            return
+
+    # --- sending ------------------------------------------------------------------------------
+
+    async def send(self, value: Any) -> None:
+        """Send `value` in the route's dialect; without one str as text, bytes as binary, else JSON.
+
+        Before the handshake is answered (in `conn` hooks) it is kept and leaves right after.
+        """
+        if self.codec is not None:
+            frame = self.codec.encode(Event(value))
+            if frame is not None:
+                await self.send_frame(frame)
+        elif isinstance(value, str):
+            await self.send_text(value)
+        elif isinstance(value, (bytes, bytearray, memoryview)):
+            await self.send_bytes(value)
+        else:
+            await self.send_json(value)
+
+    async def send_text(self, data: str) -> None:
+        """Send one text frame."""
+        if not isinstance(data, str):
+            raise TypeError(f"send_text: expected a str, got {type(data).__name__}")
+        await self._push(Outgoing(TEXT, data.encode()))
+
+    async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
+        """Send one binary frame."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"send_bytes: expected bytes, got {type(data).__name__}")
+        await self._push(Outgoing(BINARY, bytes(data)))
+
+    async def send_json(self, data: Any) -> None:
+        """Send `data` as JSON in one text frame, encoded by the application's adapter.
+
+        Raises:
+            TypeError: `data` holds something that JSON cannot say.
+        """
+        await self._push(Outgoing(TEXT, self._json.encode(data)))
+
+    async def drain(self) -> None:
+        """Wait until the outbox is at most half full, or the connection has ended.
+
+        For producers that are not the connection's own handler and want to follow its pace.
+        """
+        await self.connection.drain()
+
+    async def close(self, code: int = closecodes.NORMAL, reason: str = "") -> None:
+        """Close with `code` and `reason`; what was sent before goes first. Twice is fine.
+
+        Before the handshake is answered it refuses it, with the HTTP status nearest to the code.
+
+        Raises:
+            ValueError: a code that may not be sent, or a reason over 123 bytes.
+        """
+        closecodes.check_close(code, reason)
+        if self.connection.state is ConnectionState.CONNECTING:
+            await self.refuse(closecodes.http_status(code), reason)
+        else:
+            self.connection.close(code, reason)
+
+    # --- about the connection -----------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """Unique among all connections of this process, and in logs."""
+        return self.connection.id
+
+    @property
+    def close_code(self) -> int | None:
+        """The code it ended with, whoever began; None while it is open."""
+        return self.connection.close_code
+
+    @property
+    def close_reason(self) -> str:
+        """The reason it ended with."""
+        return self.connection.close_reason
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What was agreed at `accept`."""
+        return self.connection.subprotocol
+
+    @property
+    def state(self) -> State:
+        """A place for the application's own values, one per connection."""
+        if self._state is None:
+            self._state = State()
+        return self._state
+
+    @property
+    def path_params(self) -> dict[str, Any]:
+        """Converted values of the route's parameters."""
+        return self.handshake.path_params
+
+    @property
+    def headers(self) -> Headers:
+        """Request headers, multi-valued and case-insensitive."""
+        return self.handshake.headers
+
+    def header(self, name: str, default: str | None = None) -> str | None:
+        """Return the first header called `name`, in any case, or `default`."""
+        return self.handshake.header(name, default)
+
+    @property
+    def query_string(self) -> str:
+        """The query as it was sent."""
+        return self.handshake.query_string
+
+    @property
+    def query(self) -> QueryParams:
+        """Decoded query parameters."""
+        return self.handshake.query
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """Cookies of the handshake."""
+        return self.handshake.cookies
+
+    @property
+    def session(self) -> Session:
+        """The signed-cookie session: writable until `accept`, readable always."""
+        return self.handshake.session
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """Address and port of the peer."""
+        return self.handshake.client
+
+    @property
+    def url(self) -> URL:
+        """The absolute URL of the handshake."""
+        return self.handshake.url
+
+    def url_for(self, name: str, /, **params: Any) -> str:
+        """Return the absolute URL of the route called `name`."""
+        return self.handshake.url_for(name, **params)
+
+    async def send_frame(self, frame: Frame) -> None:
+        """Send a frame as it is: str as text, bytes as binary."""
+        opcode, data = (TEXT, frame.encode()) if isinstance(frame, str) else (BINARY, frame)
+        await self._push(Outgoing(opcode, data))
+
+    async def _push(self, frame: Outgoing) -> None:
+        connection = self.connection
+        if connection.state is ConnectionState.CONNECTING and not self.holds_sends:
+            raise StateError("send: the handshake is not answered; call accept() first")
+        if connection.is_congested:
+            await connection.make_room()
+        connection.push(frame)
