@@ -76,7 +76,7 @@ class HttpEndpoint:
         self._app = app
         self._responder = Responder(json)
 
-    async def __call__(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer one request."""
         handshake = Handshake(request.scope, self._app)
         handshake.path_params = dict(request.path_params)
@@ -137,7 +137,7 @@ def http_route(
     path: str, endpoint: HttpEndpoint, methods: Iterable[str], name: str | None
 ) -> Route:
     """Return a Starlette route."""
-    return Route(path, endpoint, methods=list(methods), name=name or path)
+    return Route(path, endpoint.answer, methods=list(methods), name=name or path)
 
 
 def with_sessions(app: ASGIApp, cookie: SessionCookie) -> ASGIApp:

@@ -19,12 +19,12 @@ class Context:
     """What the parameters of one call are filled from."""
 
     __slots__ = (
+        "_passing",
         "call",
         "connection",
         "data",
         "handshake",
         "lasting",
-        "_passing",
         "payload",
     )
 
