@@ -108,6 +108,12 @@ class _Compilation:
         plan, rest = self._start(function)
         if rest and body is None:
             raise self._unfillable(plan, rest[0])
+        if plan.needs_call and body is None:
+            raise RegistrationError(
+                plan.where,
+                "it takes 'data', or depends on what does, but there is no message payload here",
+                "take ws: WebSocket and receive it",
+            )
         if body is not None:
             self._add_payload(plan, rest, body, mode)
         return plan
@@ -188,6 +194,7 @@ class _Compilation:
                 dependency = self.dependency(marker)
                 plan.dependencies.append(dependency)
                 plan.needs_call = plan.needs_call or dependency.plan.needs_call
+                plan.wants_data = plan.wants_data or dependency.plan.wants_data
                 return _from_dependency(dependency)
             if isinstance(marker, Path):
                 return self._path(marker.name_of(parameter.name), annotation, plan)

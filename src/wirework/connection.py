@@ -143,7 +143,7 @@ class Connection:
         self.received = 0
         self.sent = 0
         self.taken = 0
-        """Frames the transport has taken: while it stands still with a full outbox, the peer stalls."""
+        """Frames the transport has taken: while this stands still, the peer does not read."""
         self.dropped = 0
         """Frames given up by the overflow policy."""
         self.is_accepted = False
@@ -336,7 +336,9 @@ class Connection:
     def close(
         self, code: int = closecodes.NORMAL, reason: str = "", *, discard: bool = False
     ) -> None:
-        """Begin to close: what is in the outbox goes first, unless `discard`. Later calls do nothing.
+        """Begin to close: what is in the outbox goes first, unless `discard`.
+
+        Calls after the first, and before the handshake is answered, do nothing.
 
         Frames that wait in the inbox are dropped: the application wants no more of them.
         """

@@ -48,10 +48,12 @@ class Application(Host, Protocol):
     """What endpoints need of the application."""
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> Settings:
+        """Limits, timeouts and switches."""
 
     @property
-    def exception_handlers(self) -> ExceptionHandlers: ...
+    def exception_handlers(self) -> ExceptionHandlers:
+        """What the application registered for its errors."""
 
 
 class Endpoint(Protocol):

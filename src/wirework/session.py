@@ -247,11 +247,14 @@ class MessageSession:
             return
         try:
             frame = await self._apology(error, call or Call(None))
+            if frame is not None and ws.connection.is_open:
+                await ws.send_frame(frame)
         except Close as close:
             ws.connection.close(close.code, close.reason)
-            return
-        if frame is not None and ws.connection.is_open:
-            await ws.send_frame(frame)
+        except Exception as other:
+            if not is_own_end(ws, other):
+                report(ws, other, self.endpoint.plan.where)
+                ws.connection.close(closecodes.INTERNAL_ERROR)
 
     async def _apology(self, error: Exception, call: Call) -> Frame | None:
         """Return the frame that answers `error`, or raise `Close`."""

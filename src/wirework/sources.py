@@ -41,6 +41,7 @@ class Query(Source):
     place = "query"
 
     def values(self, handshake: Handshake, name: str) -> list[Any]:
+        """Return the values of this query parameter."""
         return handshake.query.getlist(name)
 
 
@@ -50,9 +51,11 @@ class Header(Source):
     place = "header"
 
     def name_of(self, parameter: str) -> str:
+        """Return the header name: underscores stand for hyphens."""
         return self.alias or parameter.replace("_", "-")
 
     def values(self, handshake: Handshake, name: str) -> list[Any]:
+        """Return the values of this header."""
         return handshake.headers.getlist(name)
 
 
@@ -62,6 +65,7 @@ class Cookie(Source):
     place = "cookie"
 
     def values(self, handshake: Handshake, name: str) -> list[Any]:
+        """Return the value of this cookie, in a list."""
         return [handshake.cookies[name]] if name in handshake.cookies else []
 
 
@@ -71,6 +75,7 @@ class Path(Source):
     place = "path"
 
     def values(self, handshake: Handshake, name: str) -> list[Any]:
+        """Return the converted value, in a list."""
         return [handshake.path_params[name]]
 
 

@@ -218,7 +218,7 @@ class TestClient:
     def override(
         self, dependency: Callable[..., Any], stand_in: Callable[..., Any]
     ) -> Iterator[None]:
-        """Let `stand_in` be called wherever `Depends(dependency)` is asked for, within the block."""
+        """Within the block, call `stand_in` wherever `Depends(dependency)` is asked for."""
         before = dict(self.app.overrides)
         self.app.overrides[dependency] = stand_in
         try:
@@ -283,7 +283,7 @@ class TestWebSocket:
         await self._within(self.peer.leave(), "the application to end the connection")
 
     async def assert_closed(self, code: int | None = None, reason: str | None = None) -> None:
-        """Assert that the next thing the application does is to close, with this code and reason."""
+        """Assert that the next thing the application says is a close, with code and reason."""
         event = await self._within(self.peer.events.get(), "a close")
         assert isinstance(event, Closed), f"expected a close, got the frame {event!r}"
         self.peer.events.put_nowait(event)
@@ -300,11 +300,7 @@ class TestWebSocket:
         raise AssertionError(f"expected silence, got {event!r}")
 
     async def _send(self, frame: Frame) -> None:
-        async def when_read() -> None:
-            while self.peer.is_read_paused:
-                await asyncio.sleep(0)
-
-        await self._within(when_read(), "the application to read")
+        await self._within(self.peer.readable.wait(), "the application to read")
         self.peer.send(frame)
 
     async def _within(self, awaitable: Awaitable[T], what: str) -> T:

@@ -28,7 +28,8 @@ T = TypeVar("T")
 class Send(Protocol):
     """The `send` parameter of message handlers: says a value in the route's dialect."""
 
-    async def __call__(self, value: Any, /) -> None: ...
+    async def __call__(self, value: Any, /) -> None:
+        """Say `value` to the peer."""
 
 
 class Host(Protocol):

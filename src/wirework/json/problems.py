@@ -47,7 +47,8 @@ def find_problems(value: Any, info: inspect.Type, *, strict: bool = True) -> lis
 def problem_of(error: Exception) -> Problem:
     """Return msgspec's own complaint as a problem."""
     text, _, path = str(error).partition(" - at `")
-    steps = re.findall(r"\.([^.\[`]+)|\[(\d+)\]", path)
+    # msgspec writes [...] for a key of a dict, which it does not tell.
+    steps = re.findall(r"\.([^.\[`]+)|\[(\d+)\]", path.replace("[...]", ""))
     loc: Loc = [name or int(index) for name, index in steps]
     return Problem(loc=loc, type="value_error", msg=text or "Invalid value")
 
@@ -73,19 +74,13 @@ class _Walk:
         if not isinstance(value, list | tuple | set | frozenset):
             yield Problem(loc=loc, type=name, msg="Input should be a valid array")
             return
-        found = False
+        is_set = isinstance(info, inspect.SetType | inspect.FrozenSetType)
+        is_any_set = is_set and isinstance(info.item_type, inspect.AnyType)
         for index, item in enumerate(value):
-            for problem in self.walk(item, info.item_type, [*loc, index]):
-                found = True
-                yield problem
-            if what in ("Set", "Frozenset") and not found and not self._is_hashable(item, info):
+            yield from self.walk(item, info.item_type, [*loc, index])
+            if is_any_set and isinstance(item, list | dict):
                 yield from _at([*loc, index], [_UNHASHABLE])
         yield from _at(loc, check_size(list(value), info, what, "item"))
-
-    def _is_hashable(self, item: Any, info: Any) -> bool:
-        if not isinstance(info.item_type, inspect.AnyType | inspect.CollectionType):
-            return True
-        return not isinstance(item, list | dict)
 
     def _tuple(self, value: Any, info: Any, loc: Loc) -> Iterator[Problem]:
         if not isinstance(value, list | tuple):

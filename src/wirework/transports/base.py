@@ -15,7 +15,8 @@ class Application(Protocol):
     """The application, as a transport sees it: it knows no handlers and no dialects."""
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> Settings:
+        """Limits and timeouts of its connections."""
 
     async def connect(self, connection: Connection, scope: Scope) -> None:
         """Serve `connection`, whose handshake is `scope`, shaped like ASGI's.

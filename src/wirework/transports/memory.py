@@ -48,8 +48,9 @@ class MemoryPeer:
         loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Accepted | Refused] = loop.create_future()
         self.events: asyncio.Queue[Frame | Closed] = asyncio.Queue()
-        self.is_read_paused = False
-        """Whether the server asked for no more frames for now."""
+        self.readable = asyncio.Event()
+        """Cleared while the server asks for no more frames."""
+        self.readable.set()
         self.finished = asyncio.Event()
         self.connection = Connection(self, app.settings)
         self.connection.on_finished = self.finished.set
@@ -110,11 +111,11 @@ class MemoryPeer:
 
     def pause_reading(self) -> None:
         """Note that the inbox is full."""
-        self.is_read_paused = True
+        self.readable.clear()
 
     def resume_reading(self) -> None:
         """Note that the inbox has room."""
-        self.is_read_paused = False
+        self.readable.set()
 
     def _flush(self) -> None:
         connection = self.connection

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Ty
 import attrs
 import msgspec
 import pytest
+from typing_extensions import TypeAliasType
 
 from wirework.errors import MalformedMessage, ValidationError
 from wirework.json import JsonAdapter
@@ -135,6 +136,9 @@ CASES: list[tuple[str, Any, Any]] = [
     ("[18446744073709551616]", object, [2**64]),
     ('{"a":[1,2.5,"x",null,true]}', Any, {"a": [1, 2.5, "x", None, True]}),
     ('{"a":1,"a":2}', Any, {"a": 2}),
+    ('"a"', Literal["a"] | int, "a"),
+    ("1.5", int | float, 1.5),
+    ("1e2", dict[str, float] | float, 100.0),
     ('"\\ud83d\\ude00"', str, "\U0001f600"),
 ]
 
@@ -233,6 +237,42 @@ def test_a_type_that_nothing_can_become_fails_at_once(adapter: JsonAdapter, type
     for compile_ in (adapter.decoder, adapter.converter):
         with pytest.raises(TypeError, match=f"cannot decode JSON into .*{name}"):
             compile_(type_)
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    x: int
+
+
+@pytest.mark.parametrize(
+    "type_", [set[Point], frozenset[Account], set[list[int]], set[Options]], ids=str
+)
+def test_a_set_of_what_cannot_be_hashed_fails_at_once(adapter: JsonAdapter, type_: Any) -> None:
+    with pytest.raises(TypeError, match="items of sets must be hashable"):
+        adapter.decoder(type_)
+
+
+def test_a_set_of_frozen_models_is_decoded(adapter: JsonAdapter) -> None:
+    assert adapter.decode('[{"x":1},{"x":1}]', set[Frozen]) == {Frozen(1)}
+    assert adapter.decode("[[1,2],[1,2]]", set[tuple[int, int]]) == {(1, 2)}
+
+
+class Broken(msgspec.Struct):
+    x: int
+
+    def __post_init__(self) -> None:
+        raise KeyError("a mistake in the program")
+
+
+def test_a_mistake_in_a_validator_is_not_blamed_on_the_payload(adapter: JsonAdapter) -> None:
+    with pytest.raises(KeyError):
+        adapter.decode('{"x":1}', Broken)
+
+
+Alias = TypeAliasType("Alias", list[Point])
+
+
+def test_a_named_alias_is_decoded(adapter: JsonAdapter) -> None:
+    assert adapter.decode('[{"x":1}]', Alias) == [Point(1)]
 
 
 def test_something_else_than_text_is_a_mistake_of_the_program(adapter: JsonAdapter) -> None:

@@ -5,7 +5,8 @@ import datetime as dt
 import enum
 import uuid
 from decimal import Decimal
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -16,6 +17,10 @@ from wirework.json import JsonAdapter
 
 class Level(enum.IntEnum):
     LOW = 1
+
+
+class Size(enum.Enum):
+    BIG = "big"
 
 
 class Form(msgspec.Struct):
@@ -58,6 +63,12 @@ CASES: list[tuple[Any, Any, Any]] = [
     ("00000000-0000-0000-0000-000000000001", uuid.UUID, uuid.UUID(int=1)),
     ("5", int | str, "5"),
     ("5", Any, "5"),
+    ("/a", Path, Path("/a")),
+    ("on", Annotated[bool, msgspec.Meta(title="agreed")], True),
+    ("", Literal["", "a"] | None, ""),
+    ("", Annotated[str, msgspec.Meta(title="a")] | None, ""),
+    ("", Size | None, None),
+    (None, list[int] | None, None),
     ({"name": "", "age": "", "nick": "", "day": ""}, Form, Form(name="", nick="")),
     ({"name": "a", "agreed": "on", "tags": "x"}, Form, Form("a", agreed=True, tags=["x"])),
     ({"title": "t", "done": "on"}, Todo, Todo("t", True)),
@@ -85,6 +96,9 @@ def test_form_fields_are_coerced(
         (["x"], tuple[int, int], "int_parsing"),
         ("x", dict[str, int], "dict_type"),
         ("x", Todo, "dataclass_type"),
+        (5, list[int], "list_type"),
+        (["1"], tuple[int, int], "missing"),
+        ({"title": "t", "done": ""}, list[Todo], "list_type"),
     ],
 )
 def test_what_cannot_be_coerced_is_a_problem(

@@ -137,6 +137,8 @@ def test_every_problem_of_a_nested_model_is_listed(adapter: JsonAdapter) -> None
     ]
 
 
+Title = Annotated[str, Meta(title="a title")]
+
 CASES: list[tuple[Any, str, list[tuple[list[str | int], str]]]] = [
     (None, "1", [([], "none_required")]),
     (bool, "1", [([], "bool_type")]),
@@ -210,6 +212,10 @@ CASES: list[tuple[Any, str, list[tuple[list[str | int], str]]]] = [
             (["name"], "string_type"),
         ],
     ),
+    (dict[str, dict[bool, int]], '{"a":{"true":1}}', [([], "value_error")]),
+    (set[tuple[int, int]], '[[1,2],["a",1]]', [([1, 0], "int_type")]),
+    (set[Any], "[1,{}]", [([1], "set_item_not_hashable")]),
+    (Annotated[list[Title | None], Meta(min_length=1)], '["x",5]', [([1], "string_type")]),
     (Account, '{"name":"Eve"}', [(["__model__"], "value_error")]),
 ]
 

@@ -226,6 +226,38 @@ def test_a_type_that_neither_knows_is_refused_at_once(adapter: JsonAdapter) -> N
         adapter.decoder(Annotated[Thing, Field(description="a thing")])
 
 
+class Described:
+    """Says to pydantic how to read it; pydantic itself may be missing."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return handler(str)
+
+
+def test_without_pydantic_its_extra_is_named(
+    adapter: JsonAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    with pytest.raises(TypeError, match=r"install wirework\[pydantic\]"):
+        adapter.decoder(Described)
+
+
+class Texts(msgspec.Struct):
+    word: SecretStr
+
+
+def test_a_type_of_pydantic_in_a_struct_is_checked_at_its_field(adapter: JsonAdapter) -> None:
+    assert adapter.decode('{"word":"a"}', Texts).word.get_secret_value() == "a"
+    with pytest.raises(ValidationError) as caught:
+        adapter.decode('{"word":1}', Texts)
+    assert brief(caught.value.problems) == [(["word"], "string_type")]
+
+
+def test_text_that_is_not_unicode_is_refused_by_models(adapter: JsonAdapter) -> None:
+    with pytest.raises(ValidationError):
+        adapter.convert({"sku": "\ud800"}, Line)
+
+
 def test_readable_types_become_fields_of_a_generated_struct(adapter: JsonAdapter) -> None:
     fields = [("pet", readable(Pet)), ("size", readable(Size)), ("n", readable(int))]
     payload = msgspec.defstruct("Payload", fields)
