@@ -20,7 +20,8 @@ from .handshake import Handshake
 from .json import JsonAdapter, adapter_of
 from .lifespan import Lifespan, inner_lifespan, serve_lifespan
 from .parameters import hook_parameters, http_binder, message_parameters, websocket_binder
-from .paths import NoSuchRoute, PathTemplate, RouteTable
+from .paths import NoSuchRoute, ParameterError, PathTemplate, RouteTable
+from .payload import Body
 from .plan import Plan
 from .routing import HttpRoute, Router, WebSocketRoute
 from .security.cookies import SessionCookie
@@ -77,7 +78,8 @@ class App(Router):
     ) -> None:
         super().__init__(dialect=dialect)
         if allowed_origins is not None:
-            options["allowed_origins"] = tuple(allowed_origins)
+            is_text = isinstance(allowed_origins, str)
+            options["allowed_origins"] = allowed_origins if is_text else tuple(allowed_origins)
         if isinstance(json, str):
             options["json"] = json
         self.settings = _settings(settings, options)
@@ -118,9 +120,14 @@ class App(Router):
         return decorate
 
     def mount(self, path: str, app: ASGIApp, *, name: str | None = None) -> None:
-        """Hand every HTTP request below `path` to another ASGI application (static files)."""
+        """Hand every HTTP request below `path` to another ASGI application (static files).
+
+        Raises:
+            RegistrationError: the application was given `http=`.
+        """
         from .http import mount
 
+        self._refuse_beside_other_app(f"mount({path!r})")
         self._http_routes.append(mount(path, app, name))
 
     def url_path_for(self, name: str, /, **params: Any) -> str:
@@ -135,7 +142,7 @@ class App(Router):
         except NoSuchRoute as error:
             for route in self._http_routes:
                 if route.name == name:
-                    return str(route.url_path_for(name, **params))
+                    return _reversed_page(route, name, params)
             raise error
 
     def _add(self, route: WebSocketRoute | HttpRoute) -> None:
@@ -148,26 +155,39 @@ class App(Router):
     def _add_page(self, route: HttpRoute, template: PathTemplate) -> None:
         from .http import HttpEndpoint, http_route
 
+        self._refuse_beside_other_app(route.where)
+
+        def compiled(body: Body | None) -> Plan:
+            return self._pages.compile(
+                route.function,
+                where=route.where,
+                path=template.parameters,
+                body=body,
+                names=route.locals,
+            )
+
+        has_body = any(method in ("POST", "PUT", "PATCH") for method in route.methods)
+        plan = compiled("json" if has_body else None)
+        self._refuse_duplicate_page(route)
+        endpoint = HttpEndpoint(self, plan, compiled("form") if has_body else plan)
+        self._http_routes.append(http_route(route.path, endpoint, route.methods, route.name))
+
+    def _refuse_beside_other_app(self, where: str) -> None:
         if self._http_app is not None:
             raise RegistrationError(
-                route.where,
+                where,
                 "this application was given http=..., which gets every HTTP request",
-                "register the route there",
+                "register it there",
             )
-        has_body = any(method in ("POST", "PUT", "PATCH") for method in route.methods)
-        plan = self._pages.compile(
-            route.function,
-            where=route.where,
-            path=template.parameters,
-            body="form" if has_body else None,
-            names=route.locals,
-        )
-        self._refuse_duplicate_page(route)
-        endpoint = HttpEndpoint(plan, self.json, self)
-        self._http_routes.append(http_route(route.path, endpoint, route.methods, route.name))
 
     def _refuse_duplicate_page(self, route: HttpRoute) -> None:
         for other in self._http_routes:
+            if route.name is not None and other.name == route.name:
+                raise RegistrationError(
+                    route.where,
+                    f"the name {route.name!r} belongs to {other.path!r}",
+                    "choose another name",
+                )
             methods = set(route.methods) & (getattr(other, "methods", None) or set())
             if other.path == route.path and methods:
                 raise RegistrationError(
@@ -234,7 +254,9 @@ class App(Router):
     async def __call__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         """Serve one ASGI scope: a WebSocket, an HTTP request or the lifespan."""
         kind = scope["type"]
-        if kind == "websocket":
+        if kind == "websocket" and "wirework.native" in scope.get("extensions", ()):
+            await scope["extensions"]["wirework.native"].serve(self, scope)
+        elif kind == "websocket":
             from .transports.asgi import serve
 
             await serve(self, scope, receive, send)
@@ -345,6 +367,18 @@ class App(Router):
                 yield state
         finally:
             self._is_started = False
+
+
+def _reversed_page(route: Any, name: str, params: Mapping[str, Any]) -> str:
+    if hasattr(route, "methods"):
+        return PathTemplate(route.path).reverse(**params)
+    from starlette.routing import NoMatchFound
+
+    try:
+        return str(route.url_path_for(name, **params))
+    except NoMatchFound:
+        given = ", ".join(params) or "none"
+        raise ParameterError(route.path, f"these parameters do not fit: {given}") from None
 
 
 def _settings(given: Settings | str | Path | None, options: Mapping[str, Any]) -> Settings:

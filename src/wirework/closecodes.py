@@ -125,10 +125,7 @@ def check_close(code: int, reason: str) -> None:
 
 def shorten_reason(reason: str) -> str:
     """Cut `reason` to at most 123 bytes of UTF-8, never inside a character."""
-    data = reason.encode(errors="replace")
-    if len(data) <= MAX_REASON_BYTES:
-        return reason
-    return data[:MAX_REASON_BYTES].decode(errors="ignore")
+    return reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def http_status(code: int) -> int:

@@ -50,8 +50,8 @@ class State(enum.IntEnum):
 class Outgoing(msgspec.Struct):
     """One frame to write: built once, even when it goes to many connections.
 
-    `key` names the stream it belongs to, for the overflow policy "latest". `wire` is for the
-    transport: the bytes with their header, where it makes them itself.
+    `key` names the stream it belongs to, for the overflow policy "latest"; "" belongs to none.
+    `wire` is for the transport: the bytes with their header, where it makes them itself.
     """
 
     opcode: int
@@ -209,7 +209,35 @@ class Connection:
             self._release_room()
         return frame
 
+    def take_many(self, max_bytes: int) -> tuple[list[Outgoing], bool]:
+        """Return the next frames to write, about `max_bytes` of them, and whether that was all.
+
+        When it was, the transport sleeps until `wake`.
+        """
+        outbox = self.outbox
+        if self._out_bytes <= max_bytes:
+            frames = list(outbox)
+            outbox.clear()
+            self._out_bytes = 0
+        else:
+            frames, size = [], 0
+            while outbox and size < max_bytes:
+                frame = outbox.popleft()
+                size += len(frame.data)
+                frames.append(frame)
+            self._out_bytes -= size
+        self._waking = bool(outbox)
+        self.taken += len(frames)
+        if self._room is not None and not self.is_congested:
+            self._release_room()
+        return frames, not self._waking
+
     # --- the application's side --------------------------------------------------------------
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes of the largest message that it takes."""
+        return self._settings.max_message_size
 
     @property
     def is_open(self) -> bool:
@@ -282,9 +310,8 @@ class Connection:
         """Return the oldest frame of an inbox that is not empty."""
         frame = self.inbox.popleft()
         self._in_bytes -= size_of(frame)
-        if self._paused and len(self.inbox) * 2 <= self._settings.inbox_frames:
-            self._paused = False
-            self.link.resume_reading()
+        if self._paused and self._has_half_read():
+            self._resume()
         return frame
 
     def push(self, frame: Outgoing) -> None:
@@ -374,7 +401,9 @@ class Connection:
             self.link.abort()
             self.lost()
             return None
-        if self._waking:
+        if self.state is State.CLOSED:
+            return None
+        if self._waking or self.state is State.CLOSING:
             if self._stuck_at == self.taken:
                 self._end(closecodes.OVERLOADED, "the peer reads too slowly")
                 self.link.abort()
@@ -417,6 +446,13 @@ class Connection:
             self._paused = False
             self.link.resume_reading()
 
+    def _has_half_read(self) -> bool:
+        settings = self._settings
+        return (
+            len(self.inbox) * 2 <= settings.inbox_frames
+            and self._in_bytes * 2 <= settings.inbox_bytes
+        )
+
     def _forget_outbox(self) -> None:
         self.outbox.clear()
         self._out_bytes = 0
@@ -443,7 +479,7 @@ class Connection:
         if policy == "drop_newest":
             self.dropped += 1
             return False
-        if policy == "latest":
+        if policy == "latest" and frame.key:
             self._drop_stream(frame.key)
         while self.outbox and not self._has_room(len(frame.data)):
             self._out_bytes -= len(self.outbox.popleft().data)

@@ -46,12 +46,12 @@ class Depends:
 class Store:
     """The values of one lifetime, and how to release them; nothing is made until it is needed."""
 
-    __slots__ = ("_lock", "_stack", "values")
+    __slots__ = ("_locks", "_stack", "values")
 
     def __init__(self) -> None:
         self.values: dict[Any, Any] = {}
         self._stack: AsyncExitStack | None = None
-        self._lock: asyncio.Lock | None = None
+        self._locks: dict[Any, asyncio.Lock] = {}
 
     @property
     def stack(self) -> AsyncExitStack:
@@ -60,12 +60,9 @@ class Store:
             self._stack = AsyncExitStack()
         return self._stack
 
-    @property
-    def lock(self) -> asyncio.Lock:
-        """Held while a value is made, so that concurrent messages share it."""
-        if self._lock is None:
-            self._lock = asyncio.Lock()
-        return self._lock
+    def lock(self, key: Any) -> asyncio.Lock:
+        """Return what is held while the value of `key` is made: concurrent messages share it."""
+        return self._locks.setdefault(key, asyncio.Lock())
 
     async def release(self, error: BaseException | None = None) -> bool:
         """Run the cleanups, last made first; return whether one of them took care of `error`."""
@@ -110,7 +107,7 @@ class Dependency:
         if self.scope == "message":
             store.values[self.key] = value = await self._make(context, store)
             return value
-        async with store.lock:
+        async with store.lock(self.key):
             if self.key not in store.values:
                 store.values[self.key] = await self._make(context, store)
             return store.values[self.key]
@@ -121,7 +118,7 @@ class Dependency:
         return store.values[self.key]
 
     async def _make(self, context: Context, store: Store) -> Any:
-        plan = self._plan_now()
+        plan = self.plan_now()
         args, kwargs = await plan.bind(context)
         function, kind = plan.function, plan.kind
         if kind == "async":
@@ -138,7 +135,8 @@ class Dependency:
 
         return await run_in_threadpool(function, *args, **kwargs)
 
-    def _plan_now(self) -> Plan:
+    def plan_now(self) -> Plan:
+        """Return the plan of the function, or of what stands in for it now."""
         stand_in = self._overrides.get(self.key[0]) if self._overrides else None
         if stand_in is None:
             return self.plan

@@ -32,6 +32,7 @@ __all__ = [
     "ExceptionHandlers",
     "call_plan",
     "close_of",
+    "instead_of",
     "is_foreseen",
     "is_own_end",
     "refuse_for",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger("wirework")
+
+_TELLING = (Close, Reject, Refuse, ValidationError, MalformedMessage)
 
 ExceptionHandler: TypeAlias = Callable[[Any, Any], Any]
 """`async def handler(connection, error)`: returns a reply, or raises what is to happen instead."""
@@ -90,10 +93,16 @@ class ExceptionHandlers:
         return self._handlers.items()
 
     def find(self, error: BaseException) -> ExceptionHandler | None:
-        """Return the handler for `error`, if there is one."""
+        """Return the handler for `error`, if there is one.
+
+        Errors that say by themselves what is to happen, such as `Reject` and `Close`, are not
+        for the handler of a broader class.
+        """
         for kind in type(error).__mro__:
             if kind in self._handlers:
                 return self._handlers[kind]
+            if kind in _TELLING:
+                return None
         return None
 
     async def call(self, handler: ExceptionHandler, connection: Any, error: BaseException) -> Any:
@@ -160,6 +169,8 @@ class ConnectionHandler:
                 await self._end(ws, await ws.app.exception_handlers.call(handler, ws, error))
                 return
             except Exception as other:
+                if is_own_end(ws, other):
+                    return
                 error = other
         if ws.connection.is_answered:
             if not is_foreseen(error):
@@ -171,9 +182,15 @@ class ConnectionHandler:
 
 async def call_plan(plan: Plan, context: Context) -> Any:
     """Bind the arguments and call the function; generators are returned, not run."""
-    args, kwargs = await plan.bind(context)
-    if plan.kind == "async":
-        return await plan.function(*args, **kwargs)
+    try:
+        args, kwargs = await plan.bind(context)
+        if plan.kind == "async":
+            return await plan.function(*args, **kwargs)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("a task that the handler waited for was cancelled") from error
     if plan.kind in ("async generator", "generator", "class"):
         return plan.function(*args, **kwargs)
     from starlette.concurrency import run_in_threadpool
@@ -187,6 +204,19 @@ def is_own_end(ws: WebSocket, error: BaseException) -> bool:
     A `ConnectionClosed` of another connection, met in a broadcast, is an error of the handler.
     """
     return isinstance(error, ConnectionClosed) and ws.connection.is_ended
+
+
+async def instead_of(ws: WebSocket, error: Exception) -> Exception:
+    """Return what a hook's error becomes: what the application's handler for it says, or itself."""
+    handlers = ws.app.exception_handlers
+    handler = handlers.find(error)
+    if handler is None:
+        return error
+    try:
+        result = await handlers.call(handler, ws, error)
+    except Exception as other:
+        return other
+    return result if isinstance(result, Close) else error
 
 
 async def refuse_for(ws: WebSocket, error: Exception, where: str) -> None:

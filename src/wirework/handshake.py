@@ -82,7 +82,7 @@ class Handshake:
     @property
     def scheme(self) -> str:
         """`ws` or `wss` (`http` or `https` for an HTTP route)."""
-        scheme: str = self.scope.get("scheme", "ws")
+        scheme: str = self.scope.get("scheme", "ws")  # Daphne tells none
         return scheme
 
     @property
@@ -93,7 +93,7 @@ class Handshake:
     @property
     def url(self) -> URL:
         """The absolute URL that the client asked for."""
-        return URL(scope=self.scope)
+        return URL(scope={**self.scope, "scheme": self.scheme})
 
     @property
     def has_session(self) -> bool:

@@ -16,7 +16,7 @@ from .commands import Call
 from .depends import Store
 from .dialects.markup import is_markup, render
 from .errors import MalformedMessage, Refuse, Reject, ValidationError
-from .handlers import ExceptionHandler, ExceptionHandlers, call_plan
+from .handlers import Application, ExceptionHandlers, call_plan
 from .handshake import Handshake
 from .json import JsonAdapter
 from .plan import Context, Plan
@@ -29,8 +29,9 @@ __all__ = ["HttpEndpoint", "Responder", "build_http", "http_route", "mount", "wi
 class Responder:
     """Makes responses of what handlers return and raise."""
 
-    def __init__(self, json: JsonAdapter) -> None:
+    def __init__(self, json: JsonAdapter, handlers: ExceptionHandlers) -> None:
         self._json = json
+        self._handlers = handlers
 
     def response(self, value: Any, status: int = 200) -> Response:
         """Return `value` as a response; see `Router.route`."""
@@ -46,8 +47,20 @@ class Responder:
             return Response(value, status, media_type="application/octet-stream")
         return Response(self._json.encode(value), status, media_type="application/json")
 
-    def refusal(self, error: BaseException) -> Response:
-        """Return the response that `error` asks for; an error that nobody foresaw is raised."""
+    async def failure(self, request: Request, error: Exception) -> Response:
+        """Return the response to `error`: what the application's handler for it says, if any.
+
+        An error that nobody foresaw is raised.
+        """
+        handler = self._handlers.find(error)
+        if handler is not None:
+            try:
+                return self.response(await self._handlers.call(handler, request, error))
+            except Exception as other:
+                error = other
+        return self._refusal(error)
+
+    def _refusal(self, error: Exception) -> Response:
         if isinstance(error, Refuse):
             return Response(error.body, error.status, dict(error.headers))
         if isinstance(error, Reject):
@@ -68,13 +81,19 @@ class Responder:
 
 
 class HttpEndpoint:
-    """One HTTP handler, its parameters filled like those of any other handler."""
+    """One HTTP handler, its parameters filled like those of any other handler.
 
-    def __init__(self, plan: Plan, json: JsonAdapter, app: Any) -> None:
-        self._plan = plan
-        self._json = json
+    Args:
+        app: the application.
+        plan: of the function, for requests without a body or with JSON.
+        form_plan: of the function, for requests with a form.
+    """
+
+    def __init__(self, app: Application, plan: Plan, form_plan: Plan) -> None:
         self._app = app
-        self._responder = Responder(json)
+        self._plan = plan
+        self._form_plan = form_plan
+        self._responder = Responder(app.json, app.exception_handlers)
 
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
@@ -83,26 +102,38 @@ class HttpEndpoint:
         store = Store()
         context = Context(request, handshake, store, passing=store)
         try:
-            self._plan.check(handshake)
-            if self._plan.payload is not None and self._plan.payload.is_used:
-                context.call = Call(await self._body(request))
-            response = self._responder.response(await call_plan(self._plan, context))
-        except Exception as error:
-            if await store.release(error):
+            try:
+                response = await self._respond(request, context)
+            except BaseException as error:
+                if not await store.release(error):
+                    raise
                 return Response(status_code=204)
-            return self._responder.refusal(error)
-        await store.release()
+            await store.release()
+        except Exception as error:
+            return await self._responder.failure(request, error)
         return response
 
-    async def _body(self, request: Request) -> Any:
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "multipart/form-data":
-            form = await request.form()
-            return _single({name: form.getlist(name) for name in form})
-        body = await request.body()
-        if kind == "application/x-www-form-urlencoded":
-            return _single(parse_qs(body.decode(errors="replace"), keep_blank_values=True))
-        return self._json.decode(body)
+    async def _respond(self, request: Request, context: Context) -> Response:
+        plan = self._plan
+        plan.check(context.handshake)
+        if plan.payload is not None and plan.payload.is_used:
+            form = await _form(request)
+            if form is not None:
+                plan = self._form_plan
+            context.call = Call(await request.body() if form is None else form)
+        return self._responder.response(await call_plan(plan, context))
+
+
+async def _form(request: Request) -> dict[str, Any] | None:
+    """Return the fields of the request's form; None where it has none."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        form = await request.form()
+        return _single({name: form.getlist(name) for name in form})
+    body = await request.body()
+    if kind == "application/x-www-form-urlencoded" or not body:
+        return _single(parse_qs(body.decode(errors="replace"), keep_blank_values=True))
+    return None
 
 
 def _single(fields: Mapping[str, list[Any]]) -> dict[str, Any]:
@@ -113,18 +144,7 @@ def build_http(
     routes: Iterable[BaseRoute], handlers: ExceptionHandlers, json: JsonAdapter, *, debug: bool
 ) -> ASGIApp:
     """Return the Starlette application of these routes."""
-    responder = Responder(json)
-
-    def adapt(handler: ExceptionHandler) -> Any:
-        async def answer(request: Request, error: Exception) -> Response:
-            try:
-                return responder.response(await handlers.call(handler, request, error))
-            except Exception as other:
-                return responder.refusal(other)
-
-        return answer
-
-    table: Any = {kind: adapt(handler) for kind, handler in handlers.items()}
+    table: Any = {kind: Responder(json, handlers).failure for kind, _ in handlers.items()}
     return Starlette(debug=debug, routes=list(routes), exception_handlers=table)
 
 

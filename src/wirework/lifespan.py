@@ -75,8 +75,9 @@ class _Inner:
 
     async def stop(self) -> None:
         assert self._task is not None
-        if not self._task.done():
-            await self._ask("shutdown")
+        answer = None if self._task.done() else await self._ask("shutdown")
+        if answer is not None and answer["type"] == "lifespan.shutdown.failed":
+            logger.error("the HTTP application failed to stop: %s", answer.get("message"))
         await asyncio.wait([self._task])
         if not self._task.cancelled():
             self._task.exception()

@@ -13,7 +13,7 @@ import msgspec
 
 from .errors import RegistrationError
 from .forms import form_converter
-from .json import JsonAdapter
+from .json import JsonAdapter, readable
 
 __all__ = ["Body", "Mode", "PayloadPlan", "is_model"]
 
@@ -135,7 +135,7 @@ class PayloadPlan:
     def _struct(self) -> type[msgspec.Struct]:
         fields: list[Any] = []
         for parameter in self.parameters:
-            field = (parameter.name, parameter.annotation)
+            field = (parameter.name, readable(parameter.annotation))
             default = parameter.default
             fields.append(
                 field if default is inspect.Parameter.empty else (*field, _field(default))

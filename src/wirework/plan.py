@@ -110,5 +110,5 @@ class Plan:
             raise ValidationError(problems)
 
     def _all_plans(self) -> list[Plan]:
-        nested = [plan for each in self.dependencies for plan in each.plan._all_plans()]
+        nested = [plan for each in self.dependencies for plan in each.plan_now()._all_plans()]
         return [self, *nested]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from . import closecodes
@@ -17,7 +17,15 @@ from .connection import current
 from .depends import Store
 from .dialects.base import Dialect
 from .errors import Close, MalformedMessage, Reject, ValidationError
-from .handlers import call_plan, close_of, is_foreseen, is_own_end, refuse_for, report
+from .handlers import (
+    call_plan,
+    close_of,
+    instead_of,
+    is_foreseen,
+    is_own_end,
+    refuse_for,
+    report,
+)
 from .plan import Context, Plan
 from .types import Frame
 from .websocket import WebSocket
@@ -70,14 +78,16 @@ class MessageEndpoint:
 class MessageSession:
     """One connection that speaks a dialect."""
 
-    __slots__ = ("_is_over", "_lasting", "_running", "_workers", "endpoint", "ws")
+    __slots__ = ("_is_over", "_lasting", "_running", "_tasks", "_workers", "endpoint", "ws")
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         self.endpoint = endpoint
         self.ws = ws
         self._lasting = Store()
         self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._workers: set[asyncio.Task[None]] = set()
+        """The tasks that have begun."""
         self._is_over = False
 
     async def open(self) -> None:
@@ -86,22 +96,31 @@ class MessageSession:
         ws.codec = self.endpoint.dialect.open(ws.app.json)
         ws.holds_sends = True
         token = current.set(ws.connection)
+        failure: BaseException | None = None
         try:
             await self._connect()
         except asyncio.CancelledError as error:
-            await self._lasting.release(error)
+            failure = error
             ws.connection.close(closecodes.RESTARTING, discard=True)
             raise
         except Exception as error:
+            failure = error
             await self._refuse(error)
         finally:
             current.reset(token)
             ws.holds_sends = False
-        if ws.connection.is_accepted:
-            ws.connection.consumer = self
+            await self._begin(failure)
+
+    async def _begin(self, failure: BaseException | None) -> None:
+        """Handle what has arrived since the acceptance; without one there is nothing more to do."""
+        connection = self.ws.connection
+        if not connection.is_accepted:
+            await self._release_lasting(failure)
+            connection.finish()
+            return
+        connection.consumer = self
+        for _ in range(max(1, len(connection.inbox))):
             self.wake()
-        else:
-            ws.connection.finish()
 
     def wake(self) -> None:
         """Start a worker for what is in the inbox, or for the end."""
@@ -110,12 +129,14 @@ class MessageSession:
             return
         if connection.by_peer and self.endpoint.cancel_on_disconnect:
             connection.inbox.clear()
-            for worker in self._workers:
+            for worker in self._workers:  # one that has not begun would never come to its end
                 worker.cancel()
         has_work = connection.inbox or (connection.is_ended and not self._running)
         if has_work and self._running < self.endpoint.concurrency:
             self._running += 1
-            self._workers.add(asyncio.get_running_loop().create_task(self._work()))
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     # --- the handshake --------------------------------------------------------------------------
 
@@ -134,18 +155,16 @@ class MessageSession:
 
     async def _refuse(self, error: Exception) -> None:
         ws = self.ws
-        where = (self.endpoint.on_connect or self.endpoint.plan).where
         if is_own_end(ws, error):
-            pass
-        elif ws.connection.is_accepted:
+            return
+        where = (self.endpoint.on_connect or self.endpoint.plan).where
+        error = await instead_of(ws, error)
+        if ws.connection.is_answered:
             if not is_foreseen(error):
                 report(ws, error, where)
             ws.connection.close(*close_of(error))
         else:
-            ws.connection.outbox.clear()
             await refuse_for(ws, error, where)
-        if not ws.connection.is_accepted:
-            await self._release_lasting(error)
 
     async def _run_hook(self, plan: Plan) -> Any:
         context = Context(self.ws, self.ws.handshake, self._lasting)
@@ -165,6 +184,7 @@ class MessageSession:
         current.set(connection)
         task = asyncio.current_task()
         assert task is not None
+        self._workers.add(task)
         try:
             while connection.inbox:
                 await self._take(connection.next_frame())
@@ -174,11 +194,11 @@ class MessageSession:
                 raise
             task.uncancel()
         finally:
+            self._workers.discard(task)
             self._running -= 1
             if connection.is_ended and not self._running and not self._is_over:
                 self._is_over = True
                 await self._disconnect()
-            self._workers.discard(task)
 
     async def _take(self, frame: Frame) -> None:
         codec = self.ws.codec
@@ -218,7 +238,7 @@ class MessageSession:
             return None
         return self._encode(value, call)
 
-    async def _stream(self, values: AsyncIterator[Any], call: Call) -> None:
+    async def _stream(self, values: AsyncGenerator[Any, None], call: Call) -> None:
         try:
             async for value in values:
                 frame = self._encode(value, call)
@@ -227,9 +247,7 @@ class MessageSession:
                 if frame is not None:
                     await self.ws.send_frame(frame)
         finally:
-            close = getattr(values, "aclose", None)
-            if close is not None:
-                await close()
+            await values.aclose()
 
     def _encode(self, value: Any, call: Call) -> Frame | None:
         if value is None:
@@ -264,6 +282,8 @@ class MessageSession:
             try:
                 return self._encode(await handlers.call(handler, self.ws, error), call)
             except Exception as other:
+                if is_own_end(self.ws, other):
+                    return None
                 error = other
         if not is_foreseen(error):
             report(self.ws, error, self.endpoint.plan.where)
@@ -313,8 +333,11 @@ class MessageSession:
                 logger.error("a dependency of %s failed to end", self.ws.id, exc_info=other)
 
 
-async def _in_threads(values: Any) -> AsyncIterator[Any]:
-    from starlette.concurrency import iterate_in_threadpool
+async def _in_threads(values: Any) -> AsyncGenerator[Any, None]:
+    from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
-    async for value in iterate_in_threadpool(values):
-        yield value
+    try:
+        async for value in iterate_in_threadpool(values):
+            yield value
+    finally:
+        await run_in_threadpool(values.close)

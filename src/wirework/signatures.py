@@ -39,7 +39,7 @@ def parameters_of(
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             raise RegistrationError(
                 where,
-                f"parameter {parameter} cannot be filled",
+                f"parameter {parameter.replace(annotation=parameter.empty)} cannot be filled",
                 "name each parameter that is to be filled",
             )
         annotation = hints.get(parameter.name, parameter.annotation)

@@ -14,7 +14,7 @@ from .app import App
 from .errors import WireworkError
 from .json import MsgspecAdapter
 from .transports.memory import Accepted, Closed, MemoryPeer, Refused
-from .types import Frame, HeaderList, Scope
+from .types import Frame, HeaderList, Receive, Scope, SendMessage
 
 if TYPE_CHECKING:
     import httpx
@@ -114,7 +114,7 @@ class TestClient:
                     "HTTP requests of TestClient need httpx: pip install 'wirework[testing]'"
                 ) from None
             client = httpx.AsyncClient(
-                transport=httpx.ASGITransport(self.app),
+                transport=httpx.ASGITransport(self._serve_http),
                 base_url=self.base_url,
                 headers=self.headers,
                 timeout=self.timeout,
@@ -123,6 +123,10 @@ class TestClient:
         self._http.cookies.clear()
         self._http.cookies.update(self.cookies)
         return self._http
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
+        scope["state"] = dict(self._state)
+        await self.app(scope, receive, send)
 
     # --- WebSockets -----------------------------------------------------------------------------
 

@@ -5,3 +5,177 @@ the app with `wirework.testing.TestClient` and asserts what the page says about 
 """
 
 from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import starlette.testclient
+
+from wirework.testing import HandshakeRefused, TestClient
+
+Names = dict[str, Any]
+
+
+async def chat(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        assert "<script>" in (await client.get("/")).text
+        async with client.connect("/chat/ada") as ada, client.connect("/chat/bob") as bob:
+            await ada.send_text("hi")
+            assert await bob.receive_text() == await ada.receive_text() == "ada: hi"
+            await ada.close()
+            await bob.send_text("alone?")
+            assert await bob.receive_text() == "bob: alone?"
+    assert names["people"] == set()
+
+
+async def game(names: Names) -> None:
+    app = names["app"]
+    async with TestClient(app) as client:
+        async with client.connect("/game") as ws:
+            await ws.close(4000, "bored")
+        assert app.state.last_end == (4000, "bored")
+        async with client.connect("/door?key=open+sesame") as ws:
+            assert ws.headers["x-room"] == "cave"
+            assert ws.subprotocol is None
+
+
+async def hooks(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/club?name=ada") as ws:
+        await ws.close(4001, "late")
+    assert names["log"] == ["ada left with 4001 late"]
+
+
+async def parting(names: Names) -> None:
+    done = names["done"]
+    async with TestClient(names["app"]) as client:
+        async with client.connect("/patient") as ws:
+            await ws.send_text("one")
+            await ws.send_text("two")
+            names["may_finish"].set()
+        assert done == ["one", "two", "ended with 1000"]
+        done.clear()
+        async with client.connect("/hasty") as ws:
+            await ws.send_text("one")
+            await ws.send_text("two")
+            await names["has_begun"].wait()
+            await ws.close(1001)
+        assert done == ["gave up one", "ended with 1001"]
+
+
+async def parameters(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/notes/a/1") as ws:
+        await ws.send_json({"text": "x"})
+        answer = await ws.receive_json()
+    assert answer == {"at": "a:1", "text": "x", "by": "somebody", "in": ["en"], "theme": None}
+
+
+async def forms(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        form: dict[str, object] = {"name": "Ada", "born": "1815-12-10", "age": "", "likes": "maths"}
+        answer = await client.post("/signup", data=form)
+        assert answer.json() == {**form, "news": False, "age": None, "likes": ["maths"]}
+        form |= {"news": "on", "age": "36", "likes": ["maths", "tea"]}
+        answer = await client.post("/signup", data=form)
+        assert answer.json() == {**form, "news": True, "age": 36}
+        assert (await client.post("/signup", data={"name": "Ada"})).status_code == 422
+
+
+async def dependencies(names: Names) -> None:
+    app, log = names["app"], names["log"]
+    async with TestClient(app) as client, client.connect("/desk?token=t-1") as ws:
+        await ws.send_json({"item": "tea", "count": 2})
+        assert await ws.receive_json() == "2 tea for ada"
+        assert log == ["open", "handle", "close"]
+
+
+async def raw(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/text") as ws:
+        await ws.send_text("a")
+        await ws.send_bytes(b"b")
+        assert await ws.receive_text() == "A"
+        await ws.assert_closed(1003)
+
+
+async def htmx(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/who") as ws:
+        await ws.send_text('{"headers": {"HX-Source": "form#a"}}')
+        assert await ws.receive_text() == "htmx 4, a -&gt; None"
+        await ws.send_text("{}")
+        assert await ws.receive_text() == "htmx 4, None -&gt; None"
+
+
+async def exceptions(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        answer = await client.get("/buy/tea")
+        assert answer.status_code == 403
+        assert answer.json() == {"error": {"code": "sold_out", "message": "no tea left"}}
+
+
+async def http(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        page = await client.get("/")
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.text == "<h1>Orders &amp; more</h1>"
+        assert (await client.get("/orders/7?lang=de")).json() == {"number": 7, "lang": "de"}
+        assert (await client.get("/orders/-7")).status_code == 404
+        missing = await client.get("/orders/100")
+        assert (missing.status_code, missing.text) == (404, "no such order")
+        posted: list[dict[str, Any]] = [
+            {"json": {"item": "tea", "count": 2}},
+            {"data": {"item": "tea", "count": "2"}},
+        ]
+        for body in posted:
+            assert (await client.post("/orders", **body)).text == "2 ordered"
+        assert (await client.post("/orders", json={"count": 2})).status_code == 422
+        assert (await client.post("/orders", content=b"{")).status_code == 400
+
+
+async def beside(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        assert (await client.get("/health")).json() == {"ok": True}
+
+
+async def mounted(names: Names) -> None:
+    def talk() -> None:
+        server = starlette.testclient.TestClient(names["api"])
+        with server as client, client.websocket_connect("/live/chat") as ws:
+            assert ws.receive_text() == "ws://testserver/live/chat"
+
+    await asyncio.to_thread(talk)
+
+
+async def lifespan(names: Names) -> None:
+    app = names["app"]
+    async with TestClient(app) as client, client.connect("/price") as ws:
+        await ws.send_text("tea")
+        assert await ws.receive_text() == "hello: 3"
+    assert app.state.prices == {}
+
+
+async def sessions(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        await client.post("/login", data={"name": "ada"})
+        for visit in (1, 2):
+            async with client.connect("/whoami") as ws:
+                assert "httponly; samesite=lax" in ws.headers["set-cookie"]
+                await ws.send_text("hello")
+                assert await ws.receive_text() == f"ada, visit {visit}"
+
+
+async def flow(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/prices") as ws:
+        ws.peer.stop_reading()
+        for price in range(103):
+            await names["tell_all"](price)
+        assert ws.peer.connection.dropped == 3
+        ws.peer.start_reading()
+        assert await ws.receive_json() == {"price": 3}
+    assert names["watchers"] == set()
+
+
+async def gate(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        with pytest.raises(HandshakeRefused):
+            async with client.connect("/anything"):
+                pass

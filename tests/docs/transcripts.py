@@ -16,12 +16,15 @@ but for white space; a line that begins with a space continues the line above.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import Any, NamedTuple
 
 from wirework import App
 from wirework.testing import HandshakeRefused, TestClient, TestWebSocket
+
+_OFFER = "Sec-WebSocket-Protocol"
 
 __all__ = ["Conversation", "is_conversation", "play"]
 
@@ -59,15 +62,18 @@ def _read(text: str) -> list[Conversation]:
 
 
 async def _connect(client: TestClient, conversation: Conversation) -> None:
-    headers, lines = conversation.headers, conversation.lines
+    path, headers, lines = conversation
+    offered = [part for name, value in headers if name == _OFFER for part in value.split(", ")]
+    headers = [header for header in headers if header[0] != _OFFER]
+    connecting = client.connect(path, headers=headers, subprotocols=offered)
     if not lines or not lines[0].startswith("refused "):
-        async with client.connect(conversation.path, headers=headers) as ws:
+        async with connecting as ws:
             for line in lines:
                 await _step(ws, line)
             assert ws.peer.events.empty() or lines[-1].startswith("<- close")
         return
     try:
-        async with client.connect(conversation.path, headers=headers):
+        async with connecting:
             raise AssertionError(f"expected {lines[0]!r}, but it was accepted")
     except HandshakeRefused as refusal:
         _compare(lines[0], f"refused {refusal.status} {refusal.body.decode()}")
@@ -96,7 +102,7 @@ def _compare(shown: str, got: str) -> None:
 
 def _normal(text: str) -> Any:
     head, brace, rest = text.partition("{")
-    try:
-        return head.split(), json.loads(brace + rest)
-    except ValueError:
-        return text.split()
+    for words, value in (("", text), (head, brace + rest)):
+        with contextlib.suppress(ValueError):
+            return words.split(), json.loads(value)
+    return text.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import ClassVar
 
 from .. import closecodes
@@ -15,6 +16,12 @@ __all__ = ["AsgiLink", "serve"]
 
 logger = logging.getLogger("wirework")
 
+_GRACE = 5.0
+"""Seconds for the end of a connection whose server has cancelled it."""
+
+_PRIVATE = 3000
+"""Added to a standard close code for servers that refuse it (Daphne): 1011 becomes 4011."""
+
 
 async def serve(app: Application, scope: Scope, receive: Receive, send: SendMessage) -> None:
     """Serve one `websocket` scope: returns when the connection has ended and handlers are done."""
@@ -24,7 +31,7 @@ async def serve(app: Application, scope: Scope, receive: Receive, send: SendMess
     link = AsgiLink(scope, receive, send)
     link.connection = connection = Connection(link, app.settings)
     connection.on_finished = link.finished.set
-    reader = asyncio.create_task(link.read())
+    link.reader = asyncio.create_task(link.read())
     link.opening = asyncio.current_task()
     try:
         await app.connect(connection, scope)
@@ -33,10 +40,10 @@ async def serve(app: Application, scope: Scope, receive: Receive, send: SendMess
         await link.flushed()
     except asyncio.CancelledError:
         if not await link.refuse_late():
-            connection.lost(closecodes.RESTARTING)
+            await link.end()
             raise
     finally:
-        reader.cancel()
+        link.reader.cancel()
         link.stop()
         connection.lost()
 
@@ -48,12 +55,15 @@ class AsgiLink:
 
     def __init__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         self.connection: Connection
+        self.reader: asyncio.Task[None]
         self.finished = asyncio.Event()
         self.opening: asyncio.Task[None] | None = None
         """The task of the handshake, while it may still be cancelled for being too slow."""
         self._receive = receive
         self._send = send
-        self._has_denials = "websocket.http.response" in (scope.get("extensions") or {})
+        extensions = scope.get("extensions") or {}
+        self._has_denials = "websocket.http.response" in extensions
+        self._is_granian = "http.response.pathsend" in extensions
         self._writer: asyncio.Task[None] | None = None
         self._readable = asyncio.Event()
         self._readable.set()
@@ -73,6 +83,7 @@ class AsgiLink:
 
     async def refuse(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Send a denial response, where the server has it; plain 403 elsewhere."""
+        await self._end_reading()
         if not self._has_denials:
             await self._try_to_send({"type": "websocket.close", "code": closecodes.FORBIDDEN})
             return
@@ -82,6 +93,8 @@ class AsgiLink:
             answer.append(("content-length", str(len(body))))
         if body and "content-type" not in given:
             answer.append(("content-type", "text/plain; charset=utf-8"))
+        if self._is_granian:
+            answer = _unrepeated(answer)
         start = {"status": status, "headers": _encode(answer)}
         await self._try_to_send({"type": "websocket.http.response.start", **start})
         await self._try_to_send({"type": "websocket.http.response.body", "body": body})
@@ -113,11 +126,15 @@ class AsgiLink:
         connection = self.connection
         while True:
             await self._readable.wait()
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except Exception as error:
+                self._gone(error)
+                return
             kind = message["type"]
             if kind == "websocket.receive":
                 text = message.get("text")
-                connection.feed(text if text is not None else message.get("bytes") or b"")
+                connection.feed(text if text is not None else bytes(message.get("bytes") or b""))
             elif kind == "websocket.disconnect":
                 code = message.get("code") or closecodes.NO_STATUS
                 connection.lost(code, message.get("reason") or "")
@@ -132,13 +149,37 @@ class AsgiLink:
                 else:
                     await self._send({"type": "websocket.send", "bytes": frame.data})
             if connection.state is State.CLOSING:
-                code, reason = connection.close_code, connection.close_reason
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+                await self._end_reading()
+                await self._close(connection.close_code or 0, connection.close_reason)
                 connection.lost()
         except Exception as error:
             self._gone(error)
         finally:
             self._writer = None
+
+    async def _close(self, code: int, reason: str) -> None:
+        message = {"type": "websocket.close", "code": code, "reason": reason}
+        try:
+            await self._send(message)
+        except Exception:
+            if not closecodes.NORMAL < code < _PRIVATE:
+                raise
+            await self._send({**message, "code": code + _PRIVATE})
+
+    async def _end_reading(self) -> None:
+        """Have no `receive` waiting: Granian closes only then, and panics on one after a denial."""
+        self.reader.cancel()
+        await asyncio.wait([self.reader])
+
+    async def end(self) -> None:
+        """End a connection that the server has cancelled: its peer and its hooks learn of it."""
+        connection = self.connection
+        connection.close(closecodes.RESTARTING, discard=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                if connection.is_accepted:
+                    await self.finished.wait()
+                await self.flushed()
 
     async def flushed(self) -> None:
         """Wait until what was sent before the end has gone to the server."""
@@ -169,6 +210,19 @@ class AsgiLink:
         """Servers differ in what they raise when the peer has gone; all of it means that."""
         logger.debug("%s: the server could not send: %r", self.connection.id, error)
         self.connection.lost()
+
+
+def _unrepeated(headers: HeaderList) -> list[tuple[str, str]]:
+    """Join values of one name (RFC 9110 section 5.3): where one repeats, Granian's worker panics.
+
+    Of several Set-Cookie, which cannot be joined, the last remains: the session's.
+    """
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        is_joined = key in found and key != "set-cookie"
+        found[key] = f"{found[key]}, {value}" if is_joined else value
+    return list(found.items())
 
 
 def _encode(headers: HeaderList) -> list[tuple[bytes, bytes]]:

@@ -86,7 +86,9 @@ class MemoryPeer:
     async def leave(self) -> None:
         """Wait until the server is done with the connection."""
         await self.finished.wait()
-        await self._task
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.result()
 
     # --- the connection's calls -----------------------------------------------------------------
 

@@ -76,6 +76,8 @@ def _lines(headers: Iterable[tuple[str, str]]) -> list[bytes]:
     for name, value in headers:
         line = f"{name}: {value}".encode("latin-1")
         if b"\r" in line or b"\n" in line or b"\0" in line:
-            raise ValueError(f"header {name!r}: expected a value without line breaks, got {value!r}")
+            raise ValueError(
+                f"header {name!r}: expected a value without line breaks, got {value!r}"
+            )
         lines.append(line)
     return lines

@@ -1,21 +1,25 @@
 """Frames out of bytes, by picows. The only file that knows how picows works inside.
 
-Used beyond its public interface: `picows.picows.WSProtocol`, its constructor, that it parses what is
-put into `get_buffer`/`buffer_updated`, that it writes only through the transport that it was given
+Used beyond its public interface: `picows.picows.WSProtocol`, its constructor, that it parses what
+is put into `get_buffer` and `buffer_updated`, that it writes only through the transport given to it
 when `ssl_object` is set, and that it announces a violation by writing a close frame. Whatever else
 it would do (answering the handshake, pinging, closing) is done elsewhere; its writes come here.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from picows import WSListener, WSUpgradeResponse, WSUpgradeResponseWithListener
-from picows.picows import WSAutoPingStrategy, WSProtocol
+from picows import (
+    WSAutoPingStrategy,
+    WSListener,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    picows,
+)
 
-__all__ = ["WSListener", "make_parser"]
+__all__ = ["WSListener", "feed", "make_parser"]
 
 _REQUEST = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
@@ -27,7 +31,7 @@ _RESPONSE = WSUpgradeResponse.create_101_response()
 class _Quiet:
     """A logger that is off."""
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+    def isEnabledFor(self, level: int) -> bool:
         return False
 
     def _drop(self, *args: Any, **kwargs: Any) -> None:
@@ -86,7 +90,7 @@ class _Outlet:
 
 def make_parser(
     listener: WSListener, on_violation: Callable[[int, str], None], max_frame_size: int
-) -> asyncio.BufferedProtocol:
+) -> Any:
     """Return a protocol that is ready for frames.
 
     Args:
@@ -103,7 +107,7 @@ def make_parser(
         request.headers = _shared_headers
         return WSUpgradeResponseWithListener(_RESPONSE, listener)
 
-    parser = WSProtocol(
+    parser: Any = picows.WSProtocol(  # type: ignore[attr-defined]
         None,
         None,
         False,
@@ -125,7 +129,7 @@ def make_parser(
     return parser
 
 
-def feed(parser: asyncio.BufferedProtocol, data: bytes) -> None:
+def feed(parser: Any, data: bytes) -> None:
     """Hand bytes to `parser` that were read before it had the socket."""
     view = memoryview(data)
     while view:

@@ -1,0 +1,85 @@
+"""All examples in one application: `uvicorn examples.demo:app`, or scripts/demo."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from htpy import Element, a, h1, h2, header, li, main, p, span, ul
+
+from examples import (
+    broadcast,
+    echo,
+    fastapi_beside,
+    game,
+    guard,
+    htmx,
+    htmx_chat,
+    htmx_hello,
+    rooms,
+    subprotocol,
+)
+from examples.page import STATIC, document
+from wirework import App, Router
+
+
+class Example(NamedTuple):
+    path: str
+    router: Router
+    title: str
+    line: str
+
+
+EXAMPLES = (
+    Example(
+        "/chat",
+        htmx_chat.router,
+        "HTMX chat",
+        "Log in, then talk between tabs, with htmx 2 and htmx 4.",
+    ),
+    Example("/hello", htmx_hello.router, "HTMX hello", "A form goes up, two elements come down."),
+    Example("/game", game.router, "Game", "Typed moves in as JSON, positions out as bytes."),
+    Example("/rooms", rooms.router, "Rooms", "Path, query and headers of the handshake."),
+    Example(
+        "/broadcast",
+        broadcast.router,
+        "Broadcast",
+        "A plain set of connections, and what one says.",
+    ),
+    Example("/echo", echo.router, "Echo", "The smallest handler: every message comes back."),
+    Example("/guard", guard.router, "Guard", "Closing with intent: codes and reasons."),
+    Example(
+        "/subprotocol", subprotocol.router, "Subprotocol", "Agree on how to talk before you do."
+    ),
+    Example(
+        "/fastapi",
+        fastapi_beside.router,
+        "FastAPI beside",
+        "Its routes and docs, our sockets, one session.",
+    ),
+)
+
+app = App(secret_key="for the demo only: keep yours out of the code")
+
+
+@app.get("/")
+async def index() -> Element:
+    return document(
+        "Examples",
+        header[span(".home")["Wirework"]],
+        main[
+            h1["Live two-way messaging, by example"],
+            p(".hint")["Each page says what to try; most are best in two tabs side by side."],
+            ul(".cards")[(card(example) for example in EXAMPLES)],
+        ],
+    )
+
+
+def card(example: Example) -> Element:
+    return li[a(href=f"{example.path}/")[h2[example.title], p[example.line]]]
+
+
+for example in EXAMPLES:
+    app.include(example.router, prefix=example.path)
+app.include(htmx.router)
+app.mount("/fastapi", fastapi_beside.api)  # its pages; its socket came with the router
+app.mount("/static", STATIC)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from examples.demo import EXAMPLES
+from tests.browser.conftest import OpenTab, Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+PHONE = (390, 844)
+TITLES = [example.title for example in EXAMPLES]
+PATHS = [f"{example.path}/" for example in EXAMPLES]
+
+
+@pytest.mark.parametrize("title", TITLES)
+async def test_every_link_of_the_index_leads_to_a_page_that_connects(
+    title: str, open_tab: OpenTab
+) -> None:
+    tab = await open_tab("/")
+    await tab.page.get_by_role("link", name=title).click()
+    await expect(tab.find("h1")).to_have_text(title)
+    if await tab.find("#login").count():
+        await tab.expect_badge("not connected")
+        await tab.say("Ana", "#login")
+    await tab.expect_badge("connected")
+    await tab.click("All examples")
+    await expect(tab.page).to_have_title("Examples · Wirework")
+
+
+@pytest.mark.parametrize("path", ["/", *PATHS])
+async def test_no_page_scrolls_sideways_on_a_phone(
+    path: str, open_tab: OpenTab, visit: Visit
+) -> None:
+    tab = await open_tab(path, visitor=await visit(PHONE))
+    if await tab.find("#login").count():
+        await tab.say("A name of twenty let", "#login")
+        await tab.expect_badge("connected")
+        await tab.say("unbreakable" * 30)
+        await expect(tab.find("#messages li")).to_have_count(1)
+    for summary in await tab.find("summary").all():
+        await summary.click()
+    assert await tab.page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+
+
+async def test_each_page_shows_the_code_of_its_example(open_tab: OpenTab) -> None:
+    tab = await open_tab("/echo/")
+    await tab.page.get_by_text("examples/echo.py").click()
+    await expect(tab.find("pre").first).to_contain_text("async def echo(ws: WebSocket)")

@@ -1,0 +1,213 @@
+"""Every misuse fails at registration and names the function, the parameter and the remedy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+import starlette.websockets
+from starlette.requests import Request
+
+from wirework import App, Depends, Payload, Query, RegistrationError, WebSocket
+from wirework.dialects import Raw
+
+
+class Move(msgspec.Struct):
+    x: int
+
+
+def refused(register: Callable[[Any], Any], function: Callable[..., Any]) -> str:
+    """Return what registering `function` complains about; its name is always in it."""
+    with pytest.raises(RegistrationError) as caught:
+        register(function)
+    text = str(caught.value)
+    assert function.__qualname__ in text
+    return text
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+def test_a_parameter_without_annotation_that_has_no_known_name(app: App) -> None:
+    async def on_message(w): ...  # type: ignore[no-untyped-def]
+
+    text = refused(app.ws("/chat"), on_message)
+    assert text.startswith("ws('/chat'), ")
+    assert "parameter 'w' has no annotation and no known name" in text
+    assert "known by name are: ws, send, session, app, state, user, scope, data" in text
+
+
+def test_names_are_exact(app: App) -> None:
+    for name in ("sess", "web_socket", "s", "r"):
+        scope: dict[str, Any] = {}
+        exec(f"async def on_message({name}): ...", scope)
+        assert f"parameter {name!r}" in refused(app.ws(f"/{name}"), scope["on_message"])
+
+
+def test_a_known_name_does_not_become_a_field_by_having_a_default(app: App) -> None:
+    async def on_message(msg: str, flag=False): ...  # type: ignore[no-untyped-def]
+
+    assert "parameter 'flag' has no annotation" in refused(app.ws("/"), on_message)
+
+
+def test_open_ended_parameters(app: App) -> None:
+    async def on_message(*args: int) -> None: ...
+
+    async def on_other(**fields: int) -> None: ...
+
+    assert "parameter *args cannot be filled" in refused(app.ws("/"), on_message)
+    assert "name each parameter" in refused(app.ws("/"), on_other)
+
+
+def test_a_field_in_a_connection_handler(app: App) -> None:
+    async def endpoint(ws: WebSocket, text: str) -> None: ...
+
+    text = refused(app.websocket("/"), endpoint)
+    assert "parameter 'text' (str) has nothing to be filled from" in text
+    assert "take ws: WebSocket and receive it" in text
+
+
+def test_data_in_a_connection_handler_or_a_hook(app: App) -> None:
+    async def endpoint(ws: WebSocket, data) -> None: ...  # type: ignore[no-untyped-def]
+
+    async def conn(data) -> None: ...  # type: ignore[no-untyped-def]
+
+    async def on_message(msg: str) -> None: ...
+
+    assert "no message payload here" in refused(app.websocket("/"), endpoint)
+    with pytest.raises(RegistrationError, match=r"conn: .*no message payload here"):
+        app.ws("/", conn=conn)(on_message)
+
+
+def test_the_code_is_for_disconn_alone(app: App) -> None:
+    async def conn(code: int) -> None: ...
+
+    async def on_message(msg: str) -> None: ...
+
+    with pytest.raises(RegistrationError, match=r"conn: parameter 'code' \(int\)"):
+        app.ws("/", conn=conn)(on_message)
+
+
+def test_a_path_parameter_of_another_type_says_what_to_write_in_the_path(app: App) -> None:
+    async def endpoint(ws: WebSocket, room: int) -> None: ...
+
+    text = refused(app.websocket("/{room}"), endpoint)
+    assert "parameter 'room' is annotated int, but the path gives str" in text
+    assert "write {room:int} in the path" in text
+
+
+def test_a_path_parameter_of_a_type_that_no_path_gives(app: App) -> None:
+    async def endpoint(ws: WebSocket, room: Move) -> None: ...
+
+    assert "annotate it as str" in refused(app.websocket("/{room}"), endpoint)
+
+
+def test_a_websocket_of_another_framework_says_which_to_import(app: App) -> None:
+    async def on_message(msg: str, ws: starlette.websockets.WebSocket) -> None: ...
+
+    text = refused(app.ws("/"), on_message)
+    assert "parameter 'ws' is annotated WebSocket; import WebSocket from wirework" in text
+
+
+def test_a_request_in_a_message_handler_says_what_to_take(app: App) -> None:
+    async def on_message(msg: str, request: Request) -> None: ...
+
+    assert "take ws: WebSocket" in refused(app.ws("/"), on_message)
+
+
+def test_a_type_that_no_message_can_fill(app: App) -> None:
+    async def on_message(text: str, lock: asyncio.Lock) -> None: ...
+
+    text = refused(app.ws("/"), on_message)
+    assert "parameter 'lock' cannot be read from a message" in text
+    assert "say where it comes from" in text
+
+
+def test_a_marked_payload_beside_other_fields(app: App) -> None:
+    async def on_message(move: Annotated[Move, Payload()], text: str) -> None: ...
+
+    text = refused(app.ws("/"), on_message)
+    assert "parameter 'move' takes the whole payload, so nothing is left for 'text'" in text
+    assert "make them fields of its type" in text
+
+
+def test_payload_as_a_default(app: App) -> None:
+    default: Any = Payload()
+
+    async def on_message(move: Move = default) -> None: ...
+
+    assert "write move: Annotated[<type>," in refused(app.ws("/"), on_message)
+
+
+def test_frames_as_they_are_cannot_become_something_else(app: App) -> None:
+    async def on_message(move: Move) -> None: ...
+
+    async def on_other(text: str, more: str) -> None: ...
+
+    for function in (on_message, on_other):
+        text = refused(app.ws("/", dialect=Raw("text")), function)
+        assert "the dialect gives the frame itself (mode 'text')" in text
+        assert "use Raw('json')" in text
+
+
+def test_an_annotation_under_type_checking(app: App) -> None:
+    async def on_message(msg: Absent) -> None: ...  # type: ignore[name-defined] # noqa: F821
+
+    text = refused(app.ws("/"), on_message)
+    assert "the name 'Absent'" in text
+    assert "import it at module level" in text
+
+
+def test_a_connection_handler_must_be_a_coroutine_function(app: App) -> None:
+    def sync(ws: WebSocket) -> None: ...
+
+    def generator(ws: WebSocket) -> Iterator[int]:
+        yield 1
+
+    text = refused(app.websocket("/"), sync)
+    assert "must be an async def, got a sync function" in text
+    assert "use app.ws" in text
+    assert "got a generator function" in refused(app.websocket("/"), generator)
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, "2"])
+def test_concurrency_is_a_count(app: App, concurrency: Any) -> None:
+    async def on_message(msg: str) -> None: ...
+
+    with pytest.raises(RegistrationError, match=r"concurrency: expected an int >= 1, got"):
+        app.ws("/", concurrency=concurrency)(on_message)
+
+
+def test_a_broken_dependency_is_named_with_its_function(app: App) -> None:
+    async def tenant(name: str, limit: Annotated[int, Query()]) -> str:
+        return name
+
+    async def on_message(msg: str, tenant: Annotated[str, Depends(tenant)]) -> None: ...
+
+    with pytest.raises(RegistrationError) as caught:
+        app.ws("/")(on_message)
+    assert "tenant: parameter 'name'" in str(caught.value)
+
+
+def test_nothing_is_registered_by_a_registration_that_fails(app: App) -> None:
+    async def broken(w): ...  # type: ignore[no-untyped-def]
+
+    async def on_message(msg: str) -> None: ...
+
+    refused(app.ws("/"), broken)
+    app.ws("/")(on_message)
+
+
+def test_http_handlers_are_checked_as_well(app: App) -> None:
+    async def page(text: str) -> None: ...
+
+    assert "parameter 'text' (str) has nothing" in refused(app.get("/"), page)
+
+    async def post(ws) -> None: ...  # type: ignore[no-untyped-def]
+
+    assert "known by name are: request, session, app, scope" in refused(app.post("/"), post)
