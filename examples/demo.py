@@ -34,7 +34,7 @@ EXAMPLES = (
         "/chat",
         htmx_chat.router,
         "HTMX chat",
-        "Log in, then talk between tabs, with htmx 2 and htmx 4.",
+        "Log in, then talk, from htmx 2 or htmx 4.",
     ),
     Example("/hello", htmx_hello.router, "HTMX hello", "A form goes up, two elements come down."),
     Example("/game", game.router, "Game", "Typed moves in as JSON, positions out as bytes."),
@@ -43,9 +43,9 @@ EXAMPLES = (
         "/broadcast",
         broadcast.router,
         "Broadcast",
-        "A plain set of connections, and what one says.",
+        "What one tab says, all the others hear.",
     ),
-    Example("/echo", echo.router, "Echo", "The smallest handler: every message comes back."),
+    Example("/echo", echo.router, "Echo", "Every message comes back, nothing else."),
     Example("/guard", guard.router, "Guard", "Closing with intent: codes and reasons."),
     Example(
         "/subprotocol", subprotocol.router, "Subprotocol", "Agree on how to talk before you do."
@@ -67,7 +67,7 @@ async def index() -> Element:
         "Examples",
         header[span(".home")["Wirework"]],
         main[
-            h1["Live two-way messaging, by example"],
+            h1["Live messaging, by example"],
             p(".hint")["Each page says what to try; most are best in two tabs side by side."],
             ul(".cards")[(card(example) for example in EXAMPLES)],
         ],

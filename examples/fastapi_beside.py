@@ -24,7 +24,7 @@ class Announcement(BaseModel):
 
 @api.get("/", include_in_schema=False)
 async def index(request: Request) -> HTMLResponse:
-    hint = "Give your name to FastAPI; the socket knows it. Announce over HTTP; sockets hear it."
+    hint = "Tell FastAPI your name and the socket knows it; announce over HTTP and all tabs hear."
     return HTMLResponse(str(page("fastapi_beside", "FastAPI beside", hint)))
 
 

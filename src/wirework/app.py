@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from starlette.datastructures import State
 
@@ -18,7 +19,7 @@ from .errors import Refuse, RegistrationError, SessionError
 from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
 from .handshake import Handshake
 from .json import JsonAdapter, adapter_of
-from .lifespan import Lifespan, inner_lifespan, serve_lifespan
+from .lifespan import Lifespan, end_connections, inner_lifespan, serve_lifespan
 from .parameters import hook_parameters, http_binder, message_parameters, websocket_binder
 from .paths import NoSuchRoute, ParameterError, PathTemplate, RouteTable
 from .payload import Body
@@ -36,6 +37,9 @@ __all__ = ["App"]
 
 logger = logging.getLogger("wirework")
 F = TypeVar("F", bound=Callable[..., Any])
+
+_GRACE = 5.0
+"""Seconds at shutdown for connections that the server has left open."""
 
 
 class _Target:
@@ -100,6 +104,7 @@ class App(Router):
         self._sockets = websocket_binder(self.json, App, self.overrides)
         self._pages = http_binder(self.json, App, self.overrides)
         self._is_started = False
+        self._connections: WeakSet[Connection] = WeakSet()
 
     # --- registration ---------------------------------------------------------------------------
 
@@ -123,11 +128,13 @@ class App(Router):
         """Hand every HTTP request below `path` to another ASGI application (static files).
 
         Raises:
-            RegistrationError: the application was given `http=`.
+            RegistrationError: the application was given `http=`, or the name is taken.
         """
         from .http import mount
 
-        self._refuse_beside_other_app(f"mount({path!r})")
+        where = f"mount({path!r})"
+        self._refuse_beside_other_app(where)
+        self._refuse_taken_name(where, name)
         self._http_routes.append(mount(path, app, name))
 
     def url_path_for(self, name: str, /, **params: Any) -> str:
@@ -147,6 +154,7 @@ class App(Router):
 
     def _add(self, route: WebSocketRoute | HttpRoute) -> None:
         template = PathTemplate(route.path)
+        self._refuse_taken_name(route.where, route.name)
         if isinstance(route, HttpRoute):
             self._add_page(route, template)
         else:
@@ -180,14 +188,16 @@ class App(Router):
                 "register it there",
             )
 
+    def _refuse_taken_name(self, where: str, name: str | None) -> None:
+        taken = {route.name: route.template.text for route in self._table}
+        taken |= {route.name: route.path for route in self._http_routes}
+        if name is not None and name in taken:
+            raise RegistrationError(
+                where, f"the name {name!r} belongs to {taken[name]!r}", "choose another name"
+            )
+
     def _refuse_duplicate_page(self, route: HttpRoute) -> None:
         for other in self._http_routes:
-            if route.name is not None and other.name == route.name:
-                raise RegistrationError(
-                    route.where,
-                    f"the name {route.name!r} belongs to {other.path!r}",
-                    "choose another name",
-                )
             methods = set(route.methods) & (getattr(other, "methods", None) or set())
             if other.path == route.path and methods:
                 raise RegistrationError(
@@ -254,7 +264,7 @@ class App(Router):
     async def __call__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         """Serve one ASGI scope: a WebSocket, an HTTP request or the lifespan."""
         kind = scope["type"]
-        if kind == "websocket" and "wirework.native" in scope.get("extensions", ()):
+        if kind == "websocket" and "wirework.native" in (scope.get("extensions") or ()):
             await scope["extensions"]["wirework.native"].serve(self, scope)
         elif kind == "websocket":
             from .transports.asgi import serve
@@ -272,6 +282,7 @@ class App(Router):
 
         May return while the connection lives on: it is over when `connection.is_finished`.
         """
+        self._connections.add(connection)
         handshake = Handshake(scope, self)
         ws = WebSocket(connection, handshake, self)
         try:
@@ -364,9 +375,13 @@ class App(Router):
                 if self._lifespan is not None:
                     own = await stack.enter_async_context(self._lifespan(self))
                     state.update({} if own is None else own)
+                stack.push_async_callback(self._end_connections)
                 yield state
         finally:
             self._is_started = False
+
+    async def _end_connections(self) -> None:
+        await end_connections(self._connections, _GRACE)
 
 
 def _reversed_page(route: Any, name: str, params: Mapping[str, Any]) -> str:

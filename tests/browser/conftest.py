@@ -1,4 +1,4 @@
-"""One Chromium and one demo server for all browser tests of a worker."""
+"""One Chromium for all browser tests of a worker, and one demo server for each module."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def origin() -> AsyncIterator[str]:
     """Of the demo, served by Uvicorn as scripts/demo does."""
     async with serving(app) as origin:

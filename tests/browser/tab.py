@@ -32,8 +32,8 @@ class Tab:
     async def open(self, path: str) -> None:
         await self.page.goto(self.origin + path)
 
-    def find(self, selector: str) -> Locator:
-        return self.page.locator(selector)
+    def find(self, selector: str, text: str | None = None) -> Locator:
+        return self.page.locator(selector, has_text=text)
 
     async def expect_badge(self, text: str) -> None:
         await expect(self.find("#badge")).to_have_text(text)

@@ -24,41 +24,10 @@ from wirework import (
 )
 from wirework.types import ASGIApp, Receive, Scope, SendMessage
 
+from .record import WAIT, Record
+
 KEY = "the key of the contract suite, 32+ bytes"
 FRIEND = "https://friend.example"
-WAIT = 10.0
-"""Seconds after which a question for what was never seen is answered anyway."""
-
-
-class Record:
-    """What handlers saw, by the id that the test chose, and gates that they wait at."""
-
-    def __init__(self) -> None:
-        self._seen: defaultdict[str, list[Any]] = defaultdict(list)
-        self._changed = asyncio.Condition()
-        self._gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
-
-    async def add(self, id: str, *what: Any) -> None:
-        self._seen[id].append(list(what))
-        async with self._changed:
-            self._changed.notify_all()
-
-    async def until(self, id: str, count: int) -> list[Any]:
-        """Return what was seen, once there are `count` entries."""
-        try:
-            async with asyncio.timeout(WAIT), self._changed:
-                await self._changed.wait_for(lambda: len(self._seen[id]) >= count)
-        except TimeoutError:
-            pass
-        return self._seen[id]
-
-    def open(self, id: str) -> None:
-        self._gates[id].set()
-
-    async def gate(self, id: str) -> None:
-        """Wait until the test opens the gate."""
-        async with asyncio.timeout(WAIT):
-            await self._gates[id].wait()
 
 
 class Point(msgspec.Struct):
@@ -147,9 +116,8 @@ def _add_handshakes(app: App) -> None:
 
 def _add_refusals(app: App, record: Record) -> None:
     async def refuse(handshake: Handshake) -> None:
-        handshake.refuse(
-            418, "short and stout", [("x-pot", "tea"), ("x-many", "a"), ("x-many", "b")]
-        )
+        headers = [("x-pot", "tea"), ("x-many", "a"), ("x-many", "b")]
+        handshake.refuse(418, "short and stout", headers)
 
     @app.websocket("/refuse/handler")
     async def refuse_in_handler(handshake: Handshake) -> None:
@@ -218,8 +186,8 @@ def _add_endings(app: App, record: Record) -> None:
     @app.websocket("/watch/sends")
     async def watch_sends(ws: WebSocket, id: Id) -> None:
         await ws.accept()
-        while not ws.closed:
-            await asyncio.sleep(0)
+        async for _ in ws:
+            pass
         try:
             await ws.send_text("is anybody there?")
         except ConnectionClosed as error:

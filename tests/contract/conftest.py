@@ -28,7 +28,9 @@ def processes() -> Iterator[dict[str, ServerProcess]]:
 
 @pytest.fixture(params=["memory", *COMMANDS])
 async def server(
-    request: pytest.FixtureRequest, processes: dict[str, ServerProcess]
+    request: pytest.FixtureRequest,
+    processes: dict[str, ServerProcess],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Server]:
     """Every transport in turn; what a server wrote is shown where a test fails."""
     name: str = request.param
@@ -37,10 +39,11 @@ async def server(
             yield memory
         return
     if name not in processes:
-        processes[name] = start(name, APPLICATION)
+        log = tmp_path_factory.mktemp(name) / "log"
+        processes[name] = start(name, APPLICATION, log)
     process = processes[name]
     before = len(process.output)
-    yield SocketServer(process)
+    yield SocketServer(name, process.port)
     print(f"{name}:\n{process.output[before:]}")
 
 

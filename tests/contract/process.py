@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,33 +35,28 @@ COMMANDS: dict[str, Sequence[str]] = {
 class ServerProcess:
     """One running server."""
 
-    def __init__(self, name: str, arguments: Sequence[str], application: str) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
         self.name = name
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.bind((HOST, 0))
         self.port: int = self._reserved.getsockname()[1]
-        self._log = tempfile.TemporaryFile()
+        self._log = log
         filled = [argument.format(port=self.port) for argument in arguments]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", *filled, application],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        )
-
-    @property
-    def authority(self) -> str:
-        """Host and port."""
-        return f"{HOST}:{self.port}"
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *filled],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            )
 
     @property
     def output(self) -> str:
         """Everything that it has written so far."""
-        size = self._log.tell()
-        return os.pread(self._log.fileno(), max(size, 1 << 22), 0).decode(errors="replace")
+        return self._log.read_text(errors="replace")
 
     def wait_until_it_accepts(self) -> None:
         """Try to connect until it works.
@@ -105,9 +99,9 @@ class ServerProcess:
         return True
 
 
-def start(name: str, application: str, *more: str) -> ServerProcess:
+def start(name: str, application: str, log: Path) -> ServerProcess:
     """Start the server called `name`, and return it once it accepts connections."""
-    server = ServerProcess(name, (*COMMANDS[name], *more), application)
+    server = ServerProcess(name, (*COMMANDS[name], application), log)
     try:
         server.wait_until_it_accepts()
     except BaseException:

@@ -17,17 +17,18 @@ from websockets.typing import Subprotocol
 from wirework.types import Frame, HeaderList
 
 from .harness import TIMEOUT, Closed, Peer, Refused
-from .process import HOST, ServerProcess
+from .process import HOST
 
 __all__ = ["SocketServer"]
 
 
 class SocketServer:
-    """A server in another process."""
+    """A server that listens on this machine."""
 
-    def __init__(self, process: ServerProcess) -> None:
-        self.name = process.name
-        self.process = process
+    def __init__(self, name: str, port: int) -> None:
+        self.name = name
+        self.port = port
+        self.authority = f"{HOST}:{port}"
 
     @asynccontextmanager
     async def connect(
@@ -39,7 +40,7 @@ class SocketServer:
         is_deaf: bool = False,
     ) -> AsyncIterator[Peer]:
         opening = connect(
-            f"ws://{self.process.authority}{path}",
+            f"ws://{self.authority}{path}",
             additional_headers=list(headers),
             subprotocols=[Subprotocol(name) for name in subprotocols] or None,
             compression=None,
@@ -48,7 +49,7 @@ class SocketServer:
             close_timeout=TIMEOUT,
             ping_interval=None,
             max_queue=1 if is_deaf else 4096,
-            sock=_socket(self.process.port, is_deaf),
+            sock=_socket(self.port, is_deaf),
         )
         try:
             connection = await opening
@@ -63,11 +64,11 @@ class SocketServer:
             await (peer.abort() if is_deaf else peer.close())
 
     async def knock(self, path: str) -> _SocketKnock:
-        reader, writer = await asyncio.open_connection(HOST, self.process.port)
+        _, writer = await asyncio.open_connection(HOST, self.port)
         key = base64.b64encode(bytes(16)).decode()
         lines = (
             f"GET {path} HTTP/1.1",
-            f"Host: {self.process.authority}",
+            f"Host: {self.authority}",
             "Connection: Upgrade",
             "Upgrade: websocket",
             "Sec-WebSocket-Version: 13",
@@ -78,7 +79,7 @@ class SocketServer:
         return _SocketKnock(writer)
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        url = f"http://{self.process.authority}"
+        url = f"http://{self.authority}"
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=TIMEOUT * 2) as client:
             return await client.request(method, path, **options)
 
@@ -95,7 +96,7 @@ def _socket(port: int, is_deaf: bool) -> socket.socket:
 class _SocketPeer:
     def __init__(self, connection: ClientConnection) -> None:
         assert connection.response is not None
-        self.subprotocol = connection.subprotocol
+        self.subprotocol: str | None = connection.subprotocol
         self.headers = httpx.Headers(list(connection.response.headers.raw_items()))
         self._connection = connection
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -149,7 +150,7 @@ async def test_a_client_that_leaves_during_conn_was_never_connected(
     assert await seen(server, id, 1) == [["connect began"]]
     await knock.abort()
     await server.request("POST", f"/open/{id}")
-    hooks = expected(server, "hooks of a client that leaves before the answer", [])
+    hooks: list[Any] = expected(server, "hooks of a client that leaves before the answer", [])
     entries = await seen(server, id, 2 + len(hooks))
     assert entries == [["connect began"], ["connect ended"], *hooks]
     async with server.connect("/echo") as peer:

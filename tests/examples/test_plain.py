@@ -80,9 +80,9 @@ async def test_a_move_that_does_not_fit_ends_the_connection(move: object) -> Non
     ],
 )
 async def test_the_newest_known_subprotocol_is_chosen(offered: list[str], chosen: str) -> None:
-    async with TestClient(subprotocol.app) as client:
-        async with client.connect("/ws", subprotocols=offered) as ws:
-            assert ws.subprotocol == chosen
+    app = subprotocol.app
+    async with TestClient(app) as client, client.connect("/ws", subprotocols=offered) as ws:
+        assert ws.subprotocol == chosen
 
 
 @pytest.mark.parametrize("offered", [[], ["chat.v9"]])
@@ -116,7 +116,7 @@ async def test_guard_takes_no_binary_frames_and_keeps_its_door_closed() -> None:
         async with client.connect("/ws") as ws:
             await ws.send_bytes(b"\x01")
             await ws.assert_closed(1003)
-        with pytest.raises(HandshakeRefused, match="403.*closed"):
+        with pytest.raises(HandshakeRefused, match=r"403.*closed"):
             async with client.connect("/door"):
                 pass
 

@@ -60,7 +60,8 @@ async def test_without_login_the_socket_is_refused() -> None:
 
 async def test_each_member_hears_in_the_words_of_its_own_version() -> None:
     async with (
-        TestClient(htmx_chat.app) as client, client.connect("/ws", session={"name": "Ana"}) as two,
+        TestClient(htmx_chat.app) as client,
+        client.connect("/ws", session={"name": "Ana"}) as two,
         client.connect("/ws", session={"name": "Ben"}) as four,
     ):
         await two.receive_text()
@@ -74,11 +75,11 @@ async def test_each_member_hears_in_the_words_of_its_own_version() -> None:
 
 
 async def test_markup_in_a_message_and_in_a_name_is_escaped() -> None:
-    async with TestClient(htmx_chat.app) as client:
-        async with client.connect("/ws", session={"name": "<i>Eve</i>"}) as ws:
-            await ws.receive_text()
-            await ws.send_json({"text": "<script>alert(1)</script>", **HEADERS_2})
-            html = await ws.receive_text()
+    session = {"name": "<i>Eve</i>"}
+    async with TestClient(htmx_chat.app) as client, client.connect("/ws", session=session) as ws:
+        await ws.receive_text()
+        await ws.send_json({"text": "<script>alert(1)</script>", **HEADERS_2})
+        html = await ws.receive_text()
     assert "&lt;i&gt;Eve&lt;/i&gt;" in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "<script" not in html

@@ -188,7 +188,8 @@ def test_no_dict_of_strings_crashes_a_form(form: Mapping[str, Any]) -> None:
     try:
         order = read(Order, form)
     except ValidationError as error:
-        assert error.problems
+        problems = error.problems
+        assert problems
     else:
         assert isinstance(order, Order)
 

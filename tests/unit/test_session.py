@@ -18,7 +18,6 @@ from wirework import (
 )
 from wirework.testing import TestClient
 
-
 # --- what a handler may do ----------------------------------------------------------------------
 
 

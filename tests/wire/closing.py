@@ -40,13 +40,6 @@ async def on_disconnect(id: Id, code: int) -> None:
 async def messages(data: str, id: Id) -> None: ...
 
 
-@app.ws("/busy", conn=on_connect, disconn=on_disconnect)
-async def busy(ws: WebSocket, data: str, id: Id) -> str:
-    await asyncio.sleep(0.3)
-    note("handled", id)
-    return "done"
-
-
 @app.websocket("/loop")
 async def loop(ws: WebSocket, id: Id) -> None:
     note("connect", id)

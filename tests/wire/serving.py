@@ -28,9 +28,7 @@ async def serving(
 ) -> AsyncIterator[SocketServer]:
     """Serve `app` on a free port within the block."""
     listener = socket.create_server((HOST, 0))
-    config = uvicorn.Config(
-        app, ws=ws, lifespan="on", log_config=None, access_log=False, **options
-    )
+    config = uvicorn.Config(app, ws=ws, lifespan="on", log_config=None, access_log=False, **options)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

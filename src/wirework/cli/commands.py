@@ -1,0 +1,71 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .run import Options, RunError, serve
+
+__all__ = ["cli"]
+
+cli = typer.Typer(
+    name="wirework",
+    help="Serve applications with Wirework.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class Server(StrEnum):
+    """Who accepts connections."""
+
+    uvicorn = "uvicorn"
+    granian = "granian"
+
+
+class Transport(StrEnum):
+    """What carries WebSockets."""
+
+    native = "native"
+    asgi = "asgi"
+    rsgi = "rsgi"
+
+
+@cli.callback()
+def _root() -> None:
+    """Serve applications with Wirework."""
+
+
+@cli.command()
+def run(
+    app: Annotated[str, typer.Argument(help="Where the application is: module:name.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = False,
+    server: Annotated[Server, typer.Option(help="Who accepts connections.")] = Server.uvicorn,
+    transport: Annotated[
+        Transport | None,
+        typer.Option(help="What carries WebSockets; native with uvicorn, rsgi with granian."),
+    ] = None,
+    access_log: Annotated[bool, typer.Option(help="Log every HTTP request.")] = False,
+    ssl_certfile: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
+    ssl_keyfile: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
+    root_path: Annotated[str, typer.Option(help="The prefix that a proxy strips.")] = "",
+    forwarded_allow_ips: Annotated[
+        str | None, typer.Option(help="Proxies whose X-Forwarded-* headers are believed.")
+    ] = None,
+) -> None:
+    """Serve any ASGI application; a Wirework application at full speed."""
+    given: dict[str, Any] = dict(locals())
+    given["server"] = server.value
+    given["transport"] = None if transport is None else transport.value
+    try:
+        serve(Options(**given), typer.echo)
+    except RunError as error:
+        typer.echo(f"wirework run: {error}", err=True)
+        raise typer.Exit(1) from None

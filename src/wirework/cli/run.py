@@ -1,0 +1,154 @@
+"""`wirework run`: a server with good defaults, and a word on what it serves."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = ["Options", "RunError", "describe", "serve"]
+
+_NATIVE = "wirework.transports.native:NativeProtocol"
+_HTTP = "wirework.transports.native:HttpProtocol"
+
+
+class RunError(Exception):
+    """What the command line asks for cannot be done; the text says why, and what to do."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What `wirework run` was told."""
+
+    app: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    reload: bool = False
+    server: Literal["uvicorn", "granian"] = "uvicorn"
+    transport: Literal["native", "asgi", "rsgi"] | None = None
+    access_log: bool = False
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    root_path: str = ""
+    forwarded_allow_ips: str | None = None
+
+    @property
+    def carrier(self) -> str:
+        """The transport that was chosen, or the server's best."""
+        return self.transport or ("rsgi" if self.server == "granian" else "native")
+
+
+def serve(options: Options, say: Callable[[str], None]) -> None:
+    """Serve until the process is told to stop.
+
+    Raises:
+        RunError: a combination that cannot work, an application that is not there, or a server
+            that is not installed.
+    """
+    _check(options)
+    app = _load(options.app)
+    for line in describe(app, options):
+        say(line)
+    if options.server == "granian":
+        _run_granian(options)
+    else:
+        _run_uvicorn(options)
+
+
+def describe(app: Any, options: Options) -> list[str]:
+    """Return what is served, line by line."""
+    scheme = "https" if options.ssl_certfile else "http"
+    lines = [f"{options.app} at {scheme}://{options.host}:{options.port}"]
+    lines.append(f"  server {options.server}, transport {options.carrier}")
+    if options.workers > 1:
+        lines[-1] += f", {options.workers} workers"
+    routes = getattr(app, "describe_routes", None)
+    if routes is not None:
+        lines += [f"  {line}" for line in routes()]
+    return lines
+
+
+def _check(options: Options) -> None:
+    fits = {"uvicorn": ("native", "asgi"), "granian": ("rsgi", "asgi")}[options.server]
+    if options.carrier not in fits:
+        names = " or ".join(fits)
+        raise RunError(f"--transport {options.carrier} needs another --server; expected {names}")
+    if options.reload and options.workers > 1:
+        raise RunError("--reload works with one worker; leave out --workers")
+    if (options.ssl_certfile is None) != (options.ssl_keyfile is None):
+        raise RunError("TLS needs both --ssl-certfile and --ssl-keyfile")
+    for module in ("picows", options.server) if options.carrier == "native" else (options.server,):
+        if importlib.util.find_spec(module) is None:
+            extra = "granian" if module == "granian" else "server"
+            raise RunError(f"{module} is not installed: pip install 'wirework[{extra}]'")
+
+
+def _load(target: str) -> Any:
+    module_name, colon, name = target.partition(":")
+    if not colon or not module_name or not name:
+        raise RunError(f"expected module:name, got {target!r}")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise RunError(f"there is no module {error.name!r} here") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise RunError(f"{module_name!r} has no {name!r}")
+        found = getattr(found, part)
+    return found
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _run_uvicorn(options: Options) -> None:
+    import uvicorn
+
+    is_native = options.carrier == "native"
+    uvicorn.run(
+        options.app,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        reload=options.reload,
+        app_dir=str(Path.cwd()),
+        loop="uvloop" if _has("uvloop") else "asyncio",
+        http=_HTTP if is_native and _has("httptools") else "auto",
+        ws=_NATIVE if is_native else "auto",
+        ws_per_message_deflate=False,
+        access_log=options.access_log,
+        log_level="warning" if not options.access_log else "info",
+        timeout_graceful_shutdown=30,
+        ssl_certfile=None if options.ssl_certfile is None else str(options.ssl_certfile),
+        ssl_keyfile=None if options.ssl_keyfile is None else str(options.ssl_keyfile),
+        root_path=options.root_path,
+        forwarded_allow_ips=options.forwarded_allow_ips,
+    )
+
+
+def _run_granian(options: Options) -> None:
+    from granian.constants import Interfaces
+    from granian.server import Server
+
+    server: Any = Server(
+        options.app,
+        address=options.host,
+        port=options.port,
+        interface=Interfaces.RSGI if options.carrier == "rsgi" else Interfaces.ASGI,
+        workers=options.workers,
+        reload=options.reload,
+        log_access=options.access_log,
+        ssl_cert=options.ssl_certfile,
+        ssl_key=options.ssl_keyfile,
+        url_path_prefix=options.root_path or None,
+    )
+    server.serve()

@@ -1,0 +1,88 @@
+"""A client of bytes: handshakes as they are spelled, frames as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.contract.process import HOST
+
+__all__ = ["RawClient", "frame", "handshake", "raw_client"]
+
+TIMEOUT = 10.0
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+"""Key and answer of RFC 6455 section 1.3."""
+
+
+def handshake(
+    path: str = "/",
+    *more: str,
+    connection: str = "Connection: Upgrade",
+    upgrade: str = "Upgrade: websocket",
+    host: str = "Host: testserver",
+) -> bytes:
+    """Return an upgrade request; `more` are whole header lines."""
+    lines = (
+        f"GET {path} HTTP/1.1",
+        host,
+        connection,
+        upgrade,
+        f"Sec-WebSocket-Key: {KEY}",
+        "Sec-WebSocket-Version: 13",
+        *more,
+    )
+    return "\r\n".join((*lines, "", "")).encode("latin-1")
+
+
+def frame(data: bytes, opcode: int = 1, *, is_final: bool = True) -> bytes:
+    """Return one masked frame of a client (RFC 6455 section 5.2)."""
+    mask = os.urandom(4)
+    size = len(data)
+    length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2, "big")
+    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
+    return bytes([(0x80 if is_final else 0) | opcode]) + length + mask + masked
+
+
+class RawClient:
+    """One TCP connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def send(self, data: bytes, *, step: int = 0) -> None:
+        """Send `data`, in pieces of `step` bytes if given."""
+        for start in range(0, len(data), step or len(data)):
+            self._writer.write(data[start : start + step] if step else data)
+            await self._writer.drain()
+
+    async def head(self) -> bytes:
+        """Return the head of the server's answer, in lower case."""
+        async with asyncio.timeout(TIMEOUT):
+            return (await self._reader.readuntil(b"\r\n\r\n")).lower()
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Return opcode and payload of the server's next frame."""
+        async with asyncio.timeout(TIMEOUT):
+            first, size = await self._reader.readexactly(2)
+            if size == 126:
+                size = int.from_bytes(await self._reader.readexactly(2), "big")
+            return first & 0x0F, await self._reader.readexactly(size)
+
+    async def rest(self) -> bytes:
+        """Return everything until the server ends the connection."""
+        async with asyncio.timeout(TIMEOUT):
+            return await self._reader.read()
+
+
+@asynccontextmanager
+async def raw_client(port: int) -> AsyncIterator[RawClient]:
+    """Connect, and hang up at the end of the block."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    try:
+        yield RawClient(reader, writer)
+    finally:
+        writer.transport.abort()

@@ -1,0 +1,319 @@
+"""Everything that an ASGI server may legally say, and what servers say beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.wire.driver import driving
+from wirework import App, Close, ConnectionClosed, Refuse, WebSocket
+from wirework.types import Message
+
+DENIALS: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
+GRANIAN: dict[str, Any] = {"extensions": {**DENIALS["extensions"], "http.response.pathsend": {}}}
+
+
+def echo_app() -> App:
+    app = App()
+
+    @app.websocket("/")
+    async def echo(ws: WebSocket) -> None:
+        await ws.accept()
+        async for frame in ws:
+            await ws.send(frame)
+
+    return app
+
+
+def watching_app(found: asyncio.Queue[Any]) -> App:
+    """Tell how the connection ended, to a handler and to a hook."""
+    app = App()
+
+    @app.websocket("/")
+    async def watch(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await ws.receive()
+        except ConnectionClosed as error:
+            found.put_nowait((error.code, error.reason))
+
+    async def on_disconnect(code: int, reason: str) -> None:
+        found.put_nowait((code, reason))
+
+    @app.ws("/hooks", disconn=on_disconnect)
+    async def on_message(data: str) -> str:
+        return data
+
+    return app
+
+
+def refusing_app(headers: list[tuple[str, str]], body: bytes = b"no") -> App:
+    app = App()
+
+    @app.websocket("/")
+    async def refuse(ws: WebSocket) -> None:
+        raise Refuse(409, body, headers)
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer"),
+    [
+        ({"text": "hi"}, {"text": "hi"}),
+        ({"text": "hi", "bytes": None}, {"text": "hi"}),
+        ({"text": "", "bytes": None}, {"text": ""}),
+        ({"bytes": b"hi"}, {"bytes": b"hi"}),
+        ({"bytes": b"hi", "text": None}, {"bytes": b"hi"}),
+        ({"bytes": b"", "text": None}, {"bytes": b""}),
+        ({"bytes": bytearray(b"hi")}, {"bytes": b"hi"}),
+        ({"bytes": memoryview(b"hi")}, {"bytes": b"hi"}),
+    ],
+)
+async def test_the_kind_of_a_frame_is_told_by_what_is_not_none(
+    fields: dict[str, Any], answer: dict[str, Any]
+) -> None:
+    async with driving(echo_app()) as driver:
+        await driver.accepted()
+        driver.put("receive", **fields)
+        assert await driver.get() == {"type": "websocket.send", **answer}
+
+
+@pytest.mark.parametrize("path", ["/", "/hooks"])
+@pytest.mark.parametrize(
+    ("fields", "end"),
+    [
+        ({}, (1005, "")),
+        ({"code": None}, (1005, "")),
+        ({"code": 1000}, (1000, "")),
+        ({"code": 4000, "reason": None}, (4000, "")),
+        ({"code": 4000, "reason": "done"}, (4000, "done")),
+    ],
+    ids=repr,
+)
+async def test_a_disconnect_may_lack_code_and_reason(
+    path: str, fields: dict[str, Any], end: tuple[int, str]
+) -> None:
+    found: asyncio.Queue[Any] = asyncio.Queue()
+    async with driving(watching_app(found), path) as driver:
+        await driver.accepted()
+        driver.put("disconnect", **fields)
+        await driver.ended()
+    assert found.get_nowait() == end
+    assert found.empty()
+
+
+async def test_nothing_is_received_after_the_disconnect_and_nothing_sent() -> None:
+    async with driving(echo_app()) as driver:
+        await driver.accepted()
+        driver.put("disconnect", code=1000)
+        driver.put("receive", text="late")
+        await driver.ended()
+        assert driver.received == 2
+        assert driver.is_silent()
+
+
+async def test_nothing_is_received_once_the_close_is_sent() -> None:
+    app = App()
+
+    @app.websocket("/")
+    async def close(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.close(4000, "done")
+
+    async with driving(app) as driver:
+        await driver.accepted()
+        closing = {"type": "websocket.close", "code": 4000, "reason": "done"}
+        assert await driver.get() == closing
+        await driver.ended()
+        assert driver.received == 1
+
+
+@pytest.mark.parametrize("kind", ["accept", "send", "close"])
+@pytest.mark.parametrize("error", [OSError, ConnectionResetError, RuntimeError, ValueError])
+async def test_a_send_that_raises_means_that_the_peer_has_gone(
+    kind: str, error: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    ends: list[int] = []
+    app = App()
+
+    @app.websocket("/")
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await ws.accept()
+            await ws.send_text("hello")
+            if kind == "close":
+                raise Close(4000)
+            await ws.receive()
+        except ConnectionClosed as closed:
+            ends.append(closed.code)
+            raise
+
+    async def fail(message: Message) -> None:
+        if message["type"] == f"websocket.{kind}":
+            raise error("the peer has gone")
+
+    async with driving(app) as driver:
+        driver.on_send = fail
+        await driver.ended()
+    assert ends == ([] if kind == "close" else [1006])
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_receive_that_raises_means_that_the_peer_has_gone() -> None:
+    found: asyncio.Queue[Any] = asyncio.Queue()
+    async with driving(watching_app(found), "/hooks") as driver:
+        await driver.accepted()
+        driver.put("receive", text="one more")
+        driver.fail(OSError("the socket has gone"))
+        await driver.ended()
+    assert found.get_nowait() == (1006, "")
+    assert found.empty()
+
+
+async def test_a_standard_close_code_that_the_server_refuses_leaves_as_a_private_one() -> None:
+    app = App()
+
+    @app.websocket("/")
+    async def fail(ws: WebSocket) -> None:
+        await ws.accept()
+        raise RuntimeError("a secret")
+
+    async def refuse_standard_codes(message: Message) -> None:
+        if message["type"] == "websocket.close" and message["code"] < 3000:
+            raise ValueError("invalid close code")
+
+    async with driving(app) as driver:
+        driver.on_send = refuse_standard_codes
+        await driver.accepted()
+        assert await driver.get() == {"type": "websocket.close", "code": 4011, "reason": ""}
+
+
+async def test_a_refusal_is_a_denial_response_with_type_and_length() -> None:
+    async with driving(refusing_app([("X-One", "1")]), **DENIALS) as driver:
+        start, body = await driver.get(), await driver.get()
+        await driver.ended()
+    assert start == {
+        "type": "websocket.http.response.start",
+        "status": 409,
+        "headers": [
+            (b"x-one", b"1"),
+            (b"content-length", b"2"),
+            (b"content-type", b"text/plain; charset=utf-8"),
+        ],
+    }
+    assert body == {"type": "websocket.http.response.body", "body": b"no"}
+
+
+async def test_headers_of_a_refusal_win_over_ours_and_an_empty_body_has_no_type() -> None:
+    own = [("Content-Type", "text/html")]
+    async with driving(refusing_app(own), **DENIALS) as driver:
+        assert (await driver.get())["headers"] == [
+            (b"content-type", b"text/html"),
+            (b"content-length", b"2"),
+        ]
+    async with driving(refusing_app([], b""), **DENIALS) as driver:
+        assert (await driver.get())["headers"] == [(b"content-length", b"0")]
+
+
+@pytest.mark.parametrize("extensions", [{}, {"extensions": None}, {"extensions": {}}], ids=repr)
+async def test_without_denial_responses_a_refusal_is_a_close(extensions: dict[str, Any]) -> None:
+    async with driving(refusing_app([]), **extensions) as driver:
+        assert (await driver.get())["type"] == "websocket.close"
+        await driver.ended()
+        assert driver.is_silent()
+
+
+async def test_repeated_headers_of_a_refusal_are_joined_for_granian_alone() -> None:
+    repeated = [("vary", "a"), ("vary", "b"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]
+    async with driving(refusing_app(repeated, b""), **GRANIAN) as driver:
+        assert (await driver.get())["headers"] == [
+            (b"vary", b"a, b"),
+            (b"set-cookie", b"b=2"),
+            (b"content-length", b"0"),
+        ]
+    async with driving(refusing_app(repeated, b""), **DENIALS) as driver:
+        sent = (await driver.get())["headers"]
+    assert [(name.decode(), value.decode()) for name, value in sent[:4]] == repeated
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_no_receive_waits_while_a_refusal_or_a_close_is_sent(is_refused: bool) -> None:
+    receiving: dict[str, bool] = {}
+    app = App()
+
+    @app.websocket("/")
+    async def close(ws: WebSocket) -> None:
+        if not is_refused:
+            await ws.accept()
+        await asyncio.sleep(0)
+        await ws.close()
+
+    async with driving(app, **DENIALS) as driver:
+
+        async def note(message: Message) -> None:
+            receiving[message["type"]] = driver.is_receiving
+
+        driver.on_send = note
+        await driver.ended()
+    receiving.pop("websocket.accept", None)
+    assert set(receiving.values()) == {False}
+
+
+async def test_a_message_before_the_connect_is_no_connection() -> None:
+    app = echo_app()
+
+    async def receive() -> Message:
+        return {"type": "websocket.disconnect", "code": 1006}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    await app({"type": "websocket", "path": "/", "headers": []}, receive, send)
+
+
+async def test_unknown_messages_are_ignored() -> None:
+    async with driving(echo_app()) as driver:
+        await driver.accepted()
+        driver.put("something.new", data=1)
+        driver.put("receive", text="hi")
+        assert await driver.get() == {"type": "websocket.send", "text": "hi"}
+
+
+async def test_a_cancelled_connection_is_closed_with_1012_and_its_hook_runs() -> None:
+    found: asyncio.Queue[Any] = asyncio.Queue()
+    async with driving(watching_app(found), "/hooks") as driver:
+        await driver.accepted()
+        driver.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await driver.ended()
+        assert await driver.get() == {"type": "websocket.close", "code": 1012, "reason": ""}
+        assert found.get_nowait() == (1012, "")
+        driver.task = asyncio.create_task(asyncio.sleep(0))
+    assert found.empty()
+
+
+async def test_a_server_that_does_not_take_frames_stops_the_connection() -> None:
+    found: asyncio.Queue[Any] = asyncio.Queue()
+    app = App(write_stall_timeout=0.1, outbox_frames=10)
+
+    async def on_disconnect(code: int, reason: str) -> None:
+        found.put_nowait(code)
+
+    @app.ws("/", disconn=on_disconnect)
+    async def flood(ws: WebSocket, data: str) -> None:
+        await ws.send_text(data)
+
+    async with driving(app) as driver:
+        await driver.accepted()
+        stuck = asyncio.Event()
+
+        async def never(message: Message) -> None:
+            await stuck.wait()
+
+        driver.on_send = never
+        driver.put("receive", text="hi")
+        async with asyncio.timeout(10):
+            assert await found.get() == 1013
