@@ -207,7 +207,7 @@ class _Compilation:
         reader = Reader(source, parameter.name, annotation, parameter.default)
         try:
             reader.convert = self.binder.json.converter(annotation, strict=False)
-        except TypeError as error:
+        except (TypeError, NameError) as error:
             raise RegistrationError(
                 plan.where, f"parameter {parameter.name!r} cannot be read from text: {error}"
             ) from None

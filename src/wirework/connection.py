@@ -170,13 +170,16 @@ class Connection:
 
     def feed(self, frame: Frame) -> None:
         """Take one complete message from the peer. Frames after the close are ignored."""
-        if self.state > State.OPEN:
+        if self.close_code is not None:
             return
         size = size_of(frame)
         settings = self._settings
         if size > settings.max_message_size:
-            limit = settings.max_message_size
-            self.close(closecodes.MESSAGE_TOO_BIG, f"at most {limit} bytes", discard=True)
+            reason = f"at most {settings.max_message_size} bytes"
+            if self.state is State.CONNECTING:
+                self._end(closecodes.MESSAGE_TOO_BIG, reason)
+            else:
+                self.close(closecodes.MESSAGE_TOO_BIG, reason, discard=True)
             return
         self.received += 1
         self._in_bytes += size
@@ -269,7 +272,9 @@ class Connection:
         self.state = State.OPEN
         self.is_accepted = True
         wheel().watch(self, wheel().now() + self._settings.write_stall_timeout)
-        if self.outbox:
+        if self.close_code is not None:
+            self._begin_close(discard=True)
+        elif self.outbox:
             self._wake()
 
     async def refuse(self, status: int, headers: HeaderList = (), body: bytes = b"") -> None:
@@ -372,6 +377,9 @@ class Connection:
         if self.state is not State.OPEN:
             return
         self._end(code, closecodes.shorten_reason(reason))
+        self._begin_close(discard=discard)
+
+    def _begin_close(self, *, discard: bool) -> None:
         self.state = State.CLOSING
         self.inbox.clear()
         self._in_bytes = 0

@@ -6,13 +6,13 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
 
 from .json import JsonAdapter
 
-__all__ = ["form_converter"]
+__all__ = ["form_converter", "is_model"]
 
 _SEQUENCES = (list, tuple, set, frozenset)
 
@@ -78,12 +78,12 @@ def _members(hint: Any) -> list[Any]:
 def _hints(annotation: Any) -> dict[str, Any]:
     members = _members(annotation)
     kind = get_origin(members[0]) or members[0]
-    if len(members) != 1 or not isinstance(kind, type) or kind.__module__ == "builtins":
+    if len(members) != 1 or not is_model(kind):
         return {}
-    try:
-        return get_type_hints(kind, include_extras=True)
-    except (NameError, TypeError):
-        return {}
+    attributes = getattr(kind, "model_fields", None)
+    if attributes is not None:
+        return {name: field.annotation for name, field in attributes.items()}
+    return get_type_hints(kind, include_extras=True)
 
 
 def _required(annotation: Any) -> set[str]:
@@ -104,3 +104,26 @@ def _required(annotation: Any) -> set[str]:
         nothing = sys.modules["attr"].NOTHING
         return {field.name for field in kind.__attrs_attrs__ if field.default is nothing}
     return set(getattr(kind, "__required_keys__", ()))
+
+
+def is_model(annotation: Any) -> bool:
+    """Whether `annotation` is a type that describes a whole payload.
+
+    Structs, dataclasses, TypedDicts, attrs and pydantic models, and unions of them.
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return is_model(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        members = [each for each in get_args(annotation) if each is not NoneType]
+        return all(is_model(each) for each in members)
+    kind = origin or annotation
+    if not isinstance(kind, type):
+        return False
+    return (
+        issubclass(kind, msgspec.Struct)
+        or dataclasses.is_dataclass(kind)
+        or is_typeddict(kind)
+        or hasattr(kind, "__attrs_attrs__")
+        or hasattr(kind, "__pydantic_validator__")
+    )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, is_typeddict
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from .errors import RegistrationError
-from .forms import form_converter
+from .forms import form_converter, is_model
 from .json import JsonAdapter, readable
 
-__all__ = ["Body", "Mode", "PayloadPlan", "is_model"]
+__all__ = ["Body", "Mode", "PayloadPlan"]
 
 Body: TypeAlias = Literal["json", "form", "frame"]
 """What a dialect hands over: JSON text, a dict of form fields, or the frame itself."""
@@ -124,7 +122,7 @@ class PayloadPlan:
     ) -> Callable[[Any], Any]:
         try:
             return make(self.json, annotation)
-        except TypeError as error:
+        except (TypeError, NameError) as error:
             raise RegistrationError(
                 self.where,
                 f"parameter {parameter.name!r} cannot be read from a message: {error}",
@@ -151,26 +149,3 @@ def _field(default: Any) -> Any:
 
 def _same(body: Any) -> Any:
     return body
-
-
-def is_model(annotation: Any) -> bool:
-    """Whether `annotation` is a type that describes a whole payload.
-
-    Structs, dataclasses, TypedDicts, attrs and pydantic models, and unions of them.
-    """
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return is_model(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        members = [each for each in get_args(annotation) if each is not NoneType]
-        return all(is_model(each) for each in members)
-    kind = origin or annotation
-    if not isinstance(kind, type):
-        return False
-    return (
-        issubclass(kind, msgspec.Struct)
-        or dataclasses.is_dataclass(kind)
-        or is_typeddict(kind)
-        or hasattr(kind, "__attrs_attrs__")
-        or hasattr(kind, "__pydantic_validator__")
-    )

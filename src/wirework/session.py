@@ -329,8 +329,7 @@ class MessageSession:
         try:
             await self._lasting.release(error)
         except Exception as other:
-            if other is not error:
-                logger.error("a dependency of %s failed to end", self.ws.id, exc_info=other)
+            logger.error("a dependency of %s failed to end", self.ws.id, exc_info=other)
 
 
 async def _in_threads(values: Any) -> AsyncGenerator[Any, None]:

@@ -74,10 +74,6 @@ class Path(Source):
 
     place = "path"
 
-    def values(self, handshake: Handshake, name: str) -> list[Any]:
-        """Return the converted value, in a list."""
-        return [handshake.path_params[name]]
-
 
 class Payload:
     """The whole payload, decoded into the annotated type, whatever other parameters there are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -31,6 +31,26 @@ class Gate:
     async def __call__(self) -> None:
         self.reached.set()
         await self.open.wait()
+
+
+class Journal:
+    """Notes what happens, and makes dependencies that note their life in it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def lending(self, name: str) -> Callable[[], AsyncIterator[str]]:
+        async def lend() -> AsyncIterator[str]:
+            self.lines.append(f"open {name}")
+            try:
+                yield name
+            except BaseException as error:
+                self.lines.append(f"{type(error).__name__} in {name}")
+                raise
+            finally:
+                self.lines.append(f"close {name}")
+
+        return lend
 
 
 class Line:

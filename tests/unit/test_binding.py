@@ -202,6 +202,17 @@ async def test_a_marked_parameter_takes_the_whole_payload_whatever_its_type() ->
         assert await answer(ws, [1, 2, 3]) == 6
 
 
+async def test_the_whole_payload_may_go_to_a_keyword_parameter() -> None:
+    app = App()
+
+    @app.ws("/")
+    async def on_message(ws: WebSocket, *, move: Move) -> int:
+        return move.x
+
+    async with talking(app) as ws:
+        assert await answer(ws, {"x": 5}) == 5
+
+
 async def test_two_models_are_two_fields() -> None:
     app = App()
 
@@ -237,6 +248,18 @@ async def test_other_parameters_are_fields_with_their_defaults() -> None:
         for _ in range(2):
             expected = ["a", "b", 1, ["seen"], False]
             assert await answer(ws, {"text": "a", "to": "b"}) == expected
+
+
+async def test_constraints_in_annotations_are_checked() -> None:
+    app = App()
+
+    @app.ws("/")
+    async def on_message(count: Annotated[int, msgspec.Meta(ge=1)]) -> int:
+        return count
+
+    async with talking(app) as ws:
+        assert await answer(ws, {"count": 1}) == 1
+        assert (await answer(ws, {"count": 0}))["error"]["details"][0]["loc"] == ["count"]
 
 
 async def test_json_is_strict_and_every_problem_is_listed() -> None:

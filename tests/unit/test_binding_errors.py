@@ -163,6 +163,21 @@ def test_an_annotation_under_type_checking(app: App) -> None:
     assert "import it at module level" in text
 
 
+class Unfinished(msgspec.Struct):
+    x: Absent  # type: ignore[name-defined] # noqa: F821
+
+
+def test_a_model_whose_annotations_are_not_known(app: App) -> None:
+    async def on_message(move: Unfinished) -> None: ...
+
+    async def endpoint(ws: WebSocket, move: Annotated[Unfinished, Query()]) -> None: ...
+
+    text = refused(app.ws("/"), on_message)
+    assert "parameter 'move' cannot be read from a message: name 'Absent' is not defined" in text
+    text = refused(app.websocket("/"), endpoint)
+    assert "parameter 'move' cannot be read from text: name 'Absent' is not defined" in text
+
+
 def test_a_connection_handler_must_be_a_coroutine_function(app: App) -> None:
     def sync(ws: WebSocket) -> None: ...
 

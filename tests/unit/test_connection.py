@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.applications import Line, open_line, text
 from wirework import ConnectionClosed, StateError
-from wirework.connection import Connection, State, current, size_of
+from wirework.connection import Connection, State, size_of
 from wirework.timers import wheel
 
 
@@ -193,6 +193,18 @@ async def test_the_size_of_text_is_that_of_its_utf_8() -> None:
     assert size_of("é€") == 5
 
 
+async def test_a_message_over_the_limit_before_the_answer_closes_right_after_it() -> None:
+    line = Line(max_message_size=4)
+    line.connection.feed("12345")
+    line.connection.feed("more")
+    line.connection.push(text("unsent"))
+    await line.connection.accept()
+    assert line.connection.state is State.CLOSING
+    assert line.connection.close_code == 1009
+    assert line.written() == []
+    assert not line.connection.inbox
+
+
 async def test_frames_after_the_close_are_ignored() -> None:
     line = await open_line()
     line.connection.close()
@@ -209,159 +221,6 @@ async def test_the_consumer_hears_of_every_frame_and_of_the_end() -> None:
     line.connection.feed("b")
     line.connection.lost()
     assert witness.woken == 3
-
-
-# --- the outbox ---------------------------------------------------------------------------------
-
-
-async def test_the_transport_is_woken_once_until_it_has_found_the_outbox_empty() -> None:
-    line = await open_line()
-    line.connection.push(text("a"))
-    line.connection.push(text("b"))
-    assert line.calls == ["wake"]
-    assert line.written() == ["a", "b"]
-    line.connection.push(text("c"))
-    assert line.calls == ["wake", "wake"]
-
-
-async def test_a_transport_may_take_many_frames_at_once() -> None:
-    line = await open_line()
-    for word in ("1234", "5678", "90"):
-        line.connection.push(text(word))
-    first, is_all = line.connection.take_many(6)
-    assert [frame.data for frame in first] == [b"1234", b"5678"]
-    assert not is_all
-    rest, is_all = line.connection.take_many(6)
-    assert [frame.data for frame in rest] == [b"90"]
-    assert is_all
-    assert line.connection.taken == 3
-
-
-async def test_taking_many_makes_room_for_who_waits() -> None:
-    line = await open_line(outbox_frames=2)
-    line.connection.push(text("a"))
-    line.connection.push(text("b"))
-    draining = asyncio.ensure_future(line.connection.drain())
-    await asyncio.sleep(0)
-    line.connection.take_many(100)
-    await draining
-
-
-@pytest.mark.parametrize("bound", [{"outbox_frames": 2}, {"outbox_bytes": 2}])
-async def test_a_full_outbox_closes_with_1013_by_default(bound: dict[str, int]) -> None:
-    line = await open_line(**bound)
-    line.connection.push(text("a"))
-    line.connection.push(text("b"))
-    with pytest.raises(ConnectionClosed) as caught:
-        line.connection.push(text("c"))
-    assert caught.value.code == 1013
-    assert line.written() == []
-    assert line.connection.state is State.CLOSING
-
-
-async def test_drop_oldest_keeps_the_newest_frames_and_counts_the_others() -> None:
-    line = await open_line(outbox_frames=2, overflow="drop_oldest")
-    for word in "abcd":
-        line.connection.push(text(word))
-    assert line.connection.dropped == 2
-    assert line.written() == ["c", "d"]
-
-
-async def test_drop_oldest_makes_room_for_a_frame_that_is_large() -> None:
-    line = await open_line(outbox_bytes=6, overflow="drop_oldest")
-    for word in ("aa", "bb", "cc", "dddd"):
-        line.connection.push(text(word))
-    assert line.written() == ["cc", "dddd"]
-    assert line.connection.dropped == 2
-
-
-async def test_drop_newest_keeps_the_oldest_frames_and_counts_the_others() -> None:
-    line = await open_line(outbox_frames=2, overflow="drop_newest")
-    for word in "abcd":
-        line.connection.push(text(word))
-    assert line.connection.dropped == 2
-    assert line.written() == ["a", "b"]
-    assert line.connection.is_open
-
-
-async def test_latest_keeps_the_newest_frame_of_each_stream() -> None:
-    line = await open_line(outbox_frames=3, overflow="latest")
-    for word, key in [("x1", "x"), ("y1", "y"), ("x2", "x"), ("x3", "x")]:
-        line.connection.push(text(word, key))
-    assert line.connection.dropped == 2
-    assert line.written() == ["y1", "x3"]
-
-
-async def test_latest_gives_up_the_oldest_frames_where_streams_are_not_enough() -> None:
-    line = await open_line(outbox_frames=2, overflow="latest")
-    for word, key in [("reply", ""), ("x1", "x"), ("reply 2", "")]:
-        line.connection.push(text(word, key))
-    assert line.connection.dropped == 1
-    assert line.written() == ["x1", "reply 2"]
-
-
-async def test_one_frame_passes_however_large_where_nothing_else_waits() -> None:
-    line = await open_line(outbox_bytes=2)
-    line.connection.push(text("large"))
-    assert line.written() == ["large"]
-
-
-async def test_nothing_can_be_pushed_after_the_end() -> None:
-    line = await open_line()
-    line.connection.close(4409, "replaced")
-    with pytest.raises(ConnectionClosed) as caught:
-        line.connection.push(text("a"))
-    assert (caught.value.code, caught.value.reason) == (4409, "replaced")
-
-
-async def test_the_connections_own_handler_waits_for_room() -> None:
-    line = await open_line(outbox_frames=2)
-    current.set(line.connection)
-    line.connection.push(text("a"))
-    line.connection.push(text("b"))
-    waiting = asyncio.ensure_future(line.connection.make_room())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    line.connection.take()
-    await waiting
-
-
-async def test_anyone_else_never_waits_for_room() -> None:
-    line = await open_line(outbox_frames=2)
-    line.connection.push(text("a"))
-    line.connection.push(text("b"))
-    await line.connection.make_room()
-    assert line.connection.is_congested
-
-
-async def test_several_tasks_may_wait_for_room_and_an_end_frees_them_all() -> None:
-    line = await open_line(outbox_frames=1)
-    line.connection.push(text("a"))
-    waiting = [asyncio.ensure_future(line.connection.drain()) for _ in range(2)]
-    await asyncio.sleep(0)
-    line.connection.lost()
-    await asyncio.gather(*waiting)
-    await line.connection.drain()
-
-
-async def test_the_own_handler_of_a_connection_that_has_ended_does_not_wait() -> None:
-    line = await open_line(outbox_frames=1)
-    current.set(line.connection)
-    line.connection.push(text("a"))
-    line.connection.close()
-    await line.connection.make_room()
-
-
-async def test_cancelling_one_who_waits_for_room_leaves_the_others_waiting() -> None:
-    line = await open_line(outbox_frames=1)
-    line.connection.push(text("a"))
-    one, other = (asyncio.ensure_future(line.connection.drain()) for _ in range(2))
-    await asyncio.sleep(0)
-    one.cancel()
-    await asyncio.wait([one])
-    assert not other.done()
-    line.connection.take()
-    await other
 
 
 # --- the end ------------------------------------------------------------------------------------

@@ -124,6 +124,18 @@ def test_forms_fill_every_kind_of_model(model: Any) -> None:
     assert read(model, {"count": "5", "note": ""}) == expected
 
 
+def test_forms_fill_pydantic_models_that_are_local_to_a_function() -> None:
+    class Local(pydantic.BaseModel):
+        size: Size
+        gift: bool
+
+    class Outer(pydantic.BaseModel):
+        gift: bool
+        local: Local | None = None
+
+    assert read(Outer, {"local": ""}) == Outer(gift=False)
+
+
 class Keys(TypedDict):
     count: int
     gift: bool

@@ -14,12 +14,11 @@ from wirework import (
     App,
     Close,
     ConnectionClosed,
+    MalformedMessage,
     Refuse,
-    RegistrationError,
     Reject,
     WebSocket,
 )
-from wirework.handlers import ExceptionHandlers
 from wirework.testing import HandshakeRefused, TestClient
 
 
@@ -269,6 +268,7 @@ async def test_an_unknown_error_before_accept_refuses_with_500_and_leaks_nothing
         (Close(1013, "full"), 503, b"full"),
         (Reject("banned"), 403, b'{"error":{"code":"banned","message":"banned"}}'),
         (Reject(429, "slower"), 429, b'{"error":{"code":429,"message":"slower"}}'),
+        (MalformedMessage("odd"), 400, b'{"error":{"code":"validation","message":"odd"}}'),
         (Reject(200, "odd"), 403, b'{"error":{"code":200,"message":"odd"}}'),
     ],
 )
@@ -313,6 +313,50 @@ async def test_a_handler_that_does_not_answer_in_time_is_cancelled() -> None:
     assert log == ["cleaned up"]
 
 
+async def test_a_task_of_the_handler_that_was_cancelled_is_an_error_of_the_handler(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(ws: WebSocket) -> None:
+        await ws.accept()
+        task = asyncio.ensure_future(asyncio.Event().wait())
+        task.cancel()
+        await task
+
+    async with talking(app) as ws:
+        await ws.assert_closed(1011)
+    assert "a task that the handler waited for was cancelled" in caplog.text
+
+
+async def test_a_peer_whose_socket_takes_nothing_is_given_up_and_the_handler_hears_of_it() -> None:
+    app = App(write_stall_timeout=5)
+    gate = Gate()
+    ends: list[int] = []
+    is_sent = asyncio.Event()
+
+    @app.websocket("/")
+    async def endpoint(ws: WebSocket) -> None:
+        await ws.accept()
+        await gate()
+        await ws.send_text("stuck")
+        is_sent.set()
+        try:
+            await ws.receive()
+        except ConnectionClosed as error:
+            ends.append(error.code)
+
+    async with talking(app) as ws:
+        ws.peer.stop_reading()
+        gate.open.set()
+        await is_sent.wait()
+        assert ws.peer.connection.tick(100) == 105
+        assert ws.peer.connection.tick(105) is None
+        await ws.assert_closed(1013, "the peer reads too slowly")
+    assert ends == [1013]
+
+
 async def test_a_handler_that_is_cancelled_closes_with_1012() -> None:
     app = App()
     tasks: list[asyncio.Task[Any] | None] = []
@@ -327,113 +371,3 @@ async def test_a_handler_that_is_cancelled_closes_with_1012() -> None:
         assert tasks[0] is not None
         tasks[0].cancel()
         await ws.assert_closed(1012)
-
-
-# --- exception handlers -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("accepts", [False, True])
-async def test_an_exception_handler_decides_how_a_connection_ends(accepts: bool) -> None:
-    class Expired(Exception): ...
-
-    app = raising(Expired(), accepts=accepts)
-
-    @app.exception_handler(Expired)
-    async def expired(ws: WebSocket, error: Expired) -> Close:
-        return Close(4401, "log in again")
-
-    async with TestClient(app) as client:
-        if accepts:
-            async with client.connect("/") as ws:
-                await ws.receive_text()
-                await ws.assert_closed(4401, "log in again")
-        else:
-            with pytest.raises(HandshakeRefused, match="401: b'log in again'"):
-                await client.connect("/").__aenter__()
-
-
-async def test_an_exception_handler_may_raise_what_is_to_happen() -> None:
-    app = raising(LookupError(), accepts=False)
-
-    @app.exception_handler(LookupError)
-    def missing(ws: WebSocket, error: LookupError) -> None:
-        raise Refuse(404, "no such room")
-
-    async with TestClient(app) as client:
-        with pytest.raises(HandshakeRefused, match="404: b'no such room'"):
-            await client.connect("/").__aenter__()
-
-
-async def test_an_exception_handler_may_say_a_last_word() -> None:
-    app = raising(LookupError("chair"), accepts=True)
-
-    @app.exception_handler(LookupError)
-    async def missing(ws: WebSocket, error: LookupError) -> None:
-        await ws.send_json({"missing": str(error)})
-
-    async with talking(app) as ws:
-        await ws.receive_text()
-        assert await ws.receive_json() == {"missing": "chair"}
-        await ws.assert_closed(1000)
-
-
-async def test_an_exception_handler_that_speaks_to_a_peer_that_has_gone_ends_normally(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    app = App()
-
-    @app.exception_handler(LookupError)
-    async def missing(ws: WebSocket, error: LookupError) -> None:
-        await ws.send_text("to nobody")
-
-    @app.websocket("/")
-    async def endpoint(ws: WebSocket) -> None:
-        await ws.accept()
-        async for _ in ws:
-            pass
-        raise LookupError
-
-    async with talking(app):
-        pass
-    assert errors_in(caplog) == []
-
-
-async def test_an_exception_handler_that_fails_is_logged_and_closes_with_1011(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    app = raising(LookupError("first"), accepts=True)
-
-    @app.exception_handler(LookupError)
-    async def broken(ws: WebSocket, error: LookupError) -> None:
-        raise KeyError("second")
-
-    async with talking(app) as ws:
-        await ws.receive_text()
-        await ws.assert_closed(1011)
-    assert "KeyError: 'second'" in caplog.text
-
-
-def test_the_nearest_class_has_the_handler() -> None:
-    handlers = ExceptionHandlers()
-    handlers.add(LookupError, lookup := lambda ws, error: "lookup")
-    handlers.add(KeyError, key := lambda ws, error: "key")
-    handlers.add(Exception, rest := lambda ws, error: "rest")
-    assert handlers.find(KeyError()) is key
-    assert handlers.find(IndexError()) is lookup
-    assert handlers.find(ValueError()) is rest
-    assert handlers.find(Reject("no")) is None
-    assert handlers.find(KeyboardInterrupt()) is None
-    assert dict(handlers.items()) == {LookupError: lookup, KeyError: key, Exception: rest}
-
-
-@pytest.mark.parametrize("kind", [ValueError("an instance"), int, BaseException, "ValueError"])
-def test_an_exception_handler_is_for_a_class_of_exceptions(kind: Any) -> None:
-    with pytest.raises(RegistrationError, match=r"app\.exception_handler: expected an exception"):
-        App().exception_handler(kind)(lambda ws, error: None)
-
-
-def test_a_class_has_one_exception_handler() -> None:
-    app = App()
-    app.exception_handler(ValueError)(lambda ws, error: None)
-    with pytest.raises(RegistrationError, match="ValueError has a handler already"):
-        app.exception_handler(ValueError)(lambda ws, error: None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 import pytest
@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wirework import MalformedMessage, RegistrationError, ValidationError
+from wirework.forms import is_model
 from wirework.json import MsgspecAdapter, OrjsonAdapter, StdlibAdapter
-from wirework.payload import Body, PayloadPlan, is_model
+from wirework.payload import Body, PayloadPlan
 
 JSON = MsgspecAdapter()
 
@@ -46,6 +47,7 @@ def fields(payload: Any) -> dict[str, Any]:
         (dict, False),
         (dict[str, int], False),
         (list[Move], False),
+        (Literal["a"], False),
         (Any, False),
     ],
 )
@@ -132,6 +134,7 @@ def test_a_mode_that_is_given_counts_more_than_the_signature() -> None:
     def one(message: str) -> None: ...
 
     assert plan(one, "frame", mode="frame").read(b"x") == (b"x", b"x")
+    assert plan(one, "frame", mode="text", wants_data=True).read("x") == ("x", "x")
     assert plan(one, "frame", mode="json").read(b'{"message": "x"}')[0].message == "x"
     with pytest.raises(RegistrationError, match="mode 'bytes'"):
         plan(one, "frame", mode="bytes")

@@ -37,6 +37,18 @@ async def test_a_routers_routes_are_served_behind_both_prefixes() -> None:
     assert app.url_path_for("chat", room=7, name="a b") == "/api/rooms/7/chat/a%20b"
 
 
+async def test_a_router_may_hold_pages_too() -> None:
+    app, router = App(), Router(prefix="/rooms/{room:int}")
+
+    @router.get("/page", name="page")
+    async def page(room: int) -> str:
+        return f"room {room}"
+
+    app.include(router)
+    async with TestClient(app) as client:
+        assert (await client.get(app.url_path_for("page", room=7))).text == "room 7"
+
+
 async def test_routers_may_be_nested() -> None:
     app, outer, inner = App(), Router(prefix="/outer"), Router(prefix="/inner")
     echo(inner, "/")

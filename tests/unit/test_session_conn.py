@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.unit.applications import Gate, talking
 from wirework import (
     App,
     Close,
+    Depends,
     Refuse,
     Reject,
     Send,
@@ -210,8 +213,9 @@ async def test_an_error_of_conn_becomes_what_its_exception_handler_says() -> Non
                 await client.connect("/").__aenter__()
 
 
+@pytest.mark.parametrize("sends", [False, True])
 async def test_a_peer_that_leaves_during_conn_is_no_error_and_no_disconn_follows(
-    caplog: pytest.LogCaptureFixture,
+    sends: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = App()
     gate = Gate()
@@ -221,6 +225,8 @@ async def test_a_peer_that_leaves_during_conn_is_no_error_and_no_disconn_follows
     async def conn(ws: WebSocket) -> None:
         seen.append(ws)
         await gate()
+        if sends:
+            await ws.send("to nobody")
 
     @app.ws("/", conn=conn, disconn=lambda code: ends.append(code))
     async def on_message(msg: str) -> None: ...
@@ -267,3 +273,39 @@ async def test_a_handshake_that_conn_does_not_answer_in_time_is_ended_and_cleane
         with pytest.raises(HandshakeRefused, match="503"):
             await client.connect("/").__aenter__()
     assert log == ["cleaned up"]
+
+
+async def test_conn_that_closes_by_raising_after_its_own_accept_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+
+    async def conn(ws: WebSocket) -> None:
+        await ws.accept()
+        raise Close(4401, "who?")
+
+    @app.ws("/", conn=conn)
+    async def on_message(msg: str) -> None: ...
+
+    async with talking(app) as ws:
+        await ws.assert_closed(4401, "who?")
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_dependency_may_take_care_of_an_error_of_conn() -> None:
+    app = App()
+
+    async def forgiving() -> AsyncIterator[None]:
+        with suppress(ValueError):
+            yield
+
+    async def conn(forgiving: Annotated[None, Depends(forgiving)]) -> None:
+        raise ValueError("forgiven")
+
+    @app.ws("/", conn=conn)
+    async def on_message(msg: str) -> str:
+        return msg
+
+    async with talking(app) as ws:
+        await ws.send_text("x")
+        assert await ws.receive_text() == "x"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -211,3 +212,19 @@ async def test_a_worker_that_is_cancelled_from_outside_closes_with_1012_and_disc
         tasks[0].cancel()
         await ws.assert_closed(1012)
     assert ends == [1012]
+
+
+async def test_disconn_that_speaks_to_the_peer_ends_normally(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+
+    async def disconn(ws: WebSocket) -> None:
+        await ws.send("to nobody")
+
+    @app.ws("/", disconn=disconn)
+    async def on_message(msg: str) -> None: ...
+
+    async with talking(app):
+        pass
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

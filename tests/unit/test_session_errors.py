@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -12,12 +13,17 @@ from wirework import (
     App,
     Close,
     ConnectionClosed,
+    MalformedMessage,
     Reject,
     Send,
     WebSocket,
 )
+from wirework.commands import Call, Command, Output, Result
 from wirework.dialects import Raw
+from wirework.dialects.base import Codec
+from wirework.json import JsonAdapter
 from wirework.testing import TestClient
+from wirework.types import Frame
 
 
 def numbers(**options: Any) -> App:
@@ -292,3 +298,82 @@ async def test_a_reply_to_a_peer_that_has_gone_is_dropped_in_silence(
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.exc_info is not None for record in errors] == [True]
     assert "seen in the log" in caplog.text
+
+
+async def test_an_exception_handler_that_speaks_to_a_peer_that_has_gone_ends_normally(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+    gate = Gate()
+
+    @app.exception_handler(LookupError)
+    async def missing(ws: WebSocket, error: LookupError) -> None:
+        await ws.send("to nobody")
+
+    @app.ws("/")
+    async def on_message(msg: str) -> None:
+        await gate()
+        raise LookupError
+
+    async with talking(app) as ws:
+        await ws.send_text("x")
+        await gate.reached.wait()
+        ws.peer.close()
+        gate.open.set()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_an_error_reply_that_overflows_a_stuck_peer_ends_without_noise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App(outbox_bytes=100)
+    ends: list[int] = []
+
+    @app.ws("/", disconn=lambda code: ends.append(code))
+    async def on_message(n: int) -> str:
+        return "x" * 40
+
+    async with talking(app) as ws:
+        ws.peer.stop_reading()
+        ws.peer.send('{"n": 1}')
+        ws.peer.send('{"n": "one"}')
+        await ws.peer.finished.wait()
+    assert ends == [1013]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+class Terse:
+    """A dialect that has words for results alone."""
+
+    name: ClassVar[str] = "terse"
+    body: ClassVar[Literal["json", "form", "frame"]] = "json"
+    parameters: ClassVar[Mapping[str, type]] = {}
+
+    def open(self, json: JsonAdapter) -> Codec:
+        return TerseCodec()
+
+
+class TerseCodec:
+    def decode(self, frame: Frame) -> Sequence[Command]:
+        if frame == "odd":
+            raise MalformedMessage("odd")
+        return [Call(frame)]
+
+    def encode(self, output: Output) -> Frame | None:
+        return f"= {output.value}" if isinstance(output, Result) else None
+
+
+async def test_what_a_dialect_has_no_words_for_is_not_sent_and_an_error_closes() -> None:
+    app = App()
+
+    @app.ws("/", dialect=Terse())
+    async def on_message(n: int, send: Send) -> int:
+        await send("not said")
+        return n
+
+    for frame, code in [('{"n": "one"}', 1007), ("odd", 1007)]:
+        async with talking(app) as ws:
+            await ws.send_json({"n": 1})
+            assert await ws.receive_text() == "= 1"
+            await ws.send_text(frame)
+            await ws.assert_closed(code)

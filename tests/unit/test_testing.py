@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -229,3 +230,10 @@ async def test_overrides_end_with_their_block_even_by_an_error() -> None:
             fail()
         assert app.overrides == {one: two}
     assert app.overrides == {}
+
+
+async def test_http_without_httpx_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    async with TestClient(echo()) as client:
+        with pytest.raises(ModuleNotFoundError, match=r"pip install 'wirework\[testing\]'"):
+            await client.get("/")

@@ -26,6 +26,7 @@ class Driver:
         self.received = 0
         """How many messages the application has taken."""
         self._to_app: asyncio.Queue[Message | Exception] = asyncio.Queue()
+        self._is_taking = False
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
 
     def put(self, kind: str, **fields: Any) -> None:
@@ -56,8 +57,14 @@ class Driver:
         """Whether the application has said nothing more."""
         return self._from_app.empty()
 
+    async def digested(self) -> None:
+        """Wait until the application has come for more than all that was put."""
+        async with asyncio.timeout(TIMEOUT):
+            await self._to_app.join()
+
     async def receive(self) -> Message:
         """ASGI's `receive`."""
+        self._have_taken()
         self.is_receiving = True
         try:
             message = await self._to_app.get()
@@ -66,7 +73,13 @@ class Driver:
         if isinstance(message, Exception):
             raise message
         self.received += 1
+        self._is_taking = True
         return message
+
+    def _have_taken(self) -> None:
+        if self._is_taking:
+            self._is_taking = False
+            self._to_app.task_done()
 
     async def send(self, message: Message) -> None:
         """ASGI's `send`."""

@@ -274,6 +274,45 @@ async def test_a_message_before_the_connect_is_no_connection() -> None:
     await app({"type": "websocket", "path": "/", "headers": []}, receive, send)
 
 
+async def test_messages_that_came_before_the_acceptance_are_handled_after_the_greeting() -> None:
+    app = App()
+
+    async def on_connect() -> str:
+        await asyncio.sleep(0)
+        return "welcome"
+
+    @app.ws("/", conn=on_connect)
+    async def on_message(data: str) -> str:
+        return data.upper()
+
+    async with driving(app) as driver:
+        for number in range(20):
+            driver.put("receive", text=f"m{number}")
+        await driver.accepted()
+        expected = ["welcome", *(f"M{number}" for number in range(20))]
+        assert [(await driver.get())["text"] for _ in expected] == expected
+
+
+async def test_a_message_over_the_limit_before_the_acceptance_closes_with_1009() -> None:
+    app = App(max_message_size=10)
+    opened = asyncio.Event()
+
+    async def on_connect() -> None:
+        await opened.wait()
+
+    @app.ws("/", conn=on_connect)
+    async def on_message(data: str) -> str:
+        return data
+
+    async with driving(app) as driver:
+        driver.put("receive", text="x" * 11)
+        driver.put("receive", text="y")
+        await driver.digested()
+        opened.set()
+        await driver.accepted()
+        assert (await driver.get())["code"] == 1009
+
+
 async def test_unknown_messages_are_ignored() -> None:
     async with driving(echo_app()) as driver:
         await driver.accepted()

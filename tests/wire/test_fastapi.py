@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
+from fastapi import WebSocket as TheirWebSocket
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
@@ -89,8 +90,6 @@ async def test_an_app_mounted_in_fastapi_serves_sockets_below_its_prefix(ws: str
 
 
 async def test_fastapis_own_websockets_work_beside_a_mounted_app() -> None:
-    from fastapi import WebSocket as TheirWebSocket
-
     outer = fastapi_app()
 
     @outer.websocket("/theirs")
