@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .app import App
-from .depends import Depends
+from .binding.depends import Depends
+from .binding.sources import Cookie, Header, Path, Payload, Query
 from .errors import (
     Close,
     ConnectionClosed,
@@ -19,10 +20,9 @@ from .errors import (
     WrongFrame,
 )
 from .handshake import Handshake
-from .routing import Router
-from .sessions import Session
+from .routing.router import Router
+from .security.sessions import Session
 from .settings import Settings
-from .sources import Cookie, Header, Path, Payload, Query
 from .websocket import Send, WebSocket
 
 __all__ = [

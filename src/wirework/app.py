@@ -11,7 +11,9 @@ from weakref import WeakSet
 
 from starlette.datastructures import State
 
-from .binding import Extra
+from .binding.binder import Extra
+from .binding.payload import Body
+from .binding.plan import Plan
 from .connection import Connection
 from .dialects import Raw
 from .dialects.base import Dialect
@@ -21,14 +23,12 @@ from .handshake import Handshake
 from .json import JsonAdapter, adapter_of
 from .lifespan import Lifespan, end_connections, inner_lifespan, serve_lifespan
 from .parameters import hook_parameters, http_binder, message_parameters, websocket_binder
-from .paths import NoSuchRoute, ParameterError, PathTemplate, RouteTable
-from .payload import Body
-from .plan import Plan
-from .routing import HttpRoute, Router, WebSocketRoute
+from .routing.paths import NoSuchRoute, ParameterError, PathTemplate, RouteTable
+from .routing.router import HttpRoute, Router, WebSocketRoute
 from .security.cookies import SessionCookie
 from .security.origin import OriginPolicy
+from .security.sessions import Session
 from .session import MessageEndpoint
-from .sessions import Session
 from .settings import Settings
 from .types import ASGIApp, HeaderList, Receive, Scope, SendMessage
 from .websocket import WebSocket

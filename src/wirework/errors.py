@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from .closecodes import MEANINGS, NORMAL, check_close
 
@@ -21,6 +22,7 @@ __all__ = [
     "ValidationError",
     "WireworkError",
     "WrongFrame",
+    "header_pairs",
 ]
 
 
@@ -86,6 +88,9 @@ class Refuse(WireworkError):
     """Raise it before the handshake is answered to refuse it with an HTTP response.
 
     `status` is 300-599, `headers` are (name, value) pairs, `body` is text or bytes.
+
+    Raises:
+        ValueError: another status, or a header that HTTP cannot carry.
     """
 
     def __init__(
@@ -99,11 +104,28 @@ class Refuse(WireworkError):
         super().__init__(status)
         self.status = status
         self.body = body.encode() if isinstance(body, str) else body
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        self.headers = [(name, value) for name, value in pairs]
+        self.headers = header_pairs(headers)
 
     def __str__(self) -> str:
         return f"handshake refused with {self.status}"
+
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+def header_pairs(headers: Mapping[str, str] | Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return response headers as pairs (RFC 9110 section 5).
+
+    Raises:
+        ValueError: a name or a value that would break out of its line, or cannot be sent.
+    """
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    found = [(name, value) for name, value in pairs]
+    for name, value in found:
+        if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError(f"header: expected one line of Latin-1, got {name!r}: {value!r}")
+    return found
 
 
 class Reject(WireworkError):

@@ -8,8 +8,9 @@ from collections.abc import Callable, ItemsView
 from typing import Any, Protocol, TypeAlias
 
 from . import closecodes
+from .binding.depends import Store, kind_of
+from .binding.plan import Context, Plan
 from .connection import current
-from .depends import Store, kind_of
 from .errors import (
     Close,
     ConnectionClosed,
@@ -20,7 +21,6 @@ from .errors import (
     ValidationError,
     WrongFrame,
 )
-from .plan import Context, Plan
 from .settings import Settings
 from .websocket import Host, WebSocket
 

@@ -11,7 +11,7 @@ from .errors import Refuse, SessionError
 from .types import HeaderList, Scope
 
 if TYPE_CHECKING:
-    from .sessions import Session
+    from .security.sessions import Session
 
 __all__ = ["Handshake"]
 

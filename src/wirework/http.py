@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from .binding.depends import Store
+from .binding.plan import Context, Plan
 from .commands import Call
-from .depends import Store
 from .dialects.markup import is_markup, render
 from .errors import MalformedMessage, Refuse, Reject, ValidationError
 from .handlers import Application, ExceptionHandlers, call_plan
 from .handshake import Handshake
 from .json import JsonAdapter
-from .plan import Context, Plan
 from .security.cookies import SessionCookie
 from .types import ASGIApp, Message, Receive, Scope, SendMessage
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from starlette.datastructures import State
 
-from .binding import Binder, Extra
+from .binding.binder import Binder, Extra
+from .binding.plan import Context, Getter
 from .dialects.base import Dialect
 from .handshake import Handshake
 from .json import JsonAdapter
-from .plan import Context, Getter
-from .sessions import Session
+from .security.sessions import Session
 from .websocket import Send, WebSocket
 
 __all__ = ["hook_parameters", "http_binder", "message_parameters", "websocket_binder"]

@@ -12,9 +12,10 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from . import closecodes
+from .binding.depends import Store
+from .binding.plan import Context, Plan
 from .commands import Call, Failure, Output, Result
 from .connection import current
-from .depends import Store
 from .dialects.base import Dialect
 from .errors import Close, MalformedMessage, Reject, ValidationError
 from .handlers import (
@@ -26,7 +27,6 @@ from .handlers import (
     refuse_for,
     report,
 )
-from .plan import Context, Plan
 from .types import Frame
 from .websocket import WebSocket
 

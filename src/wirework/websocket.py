@@ -12,13 +12,13 @@ from .commands import Event
 from .connection import BINARY, TEXT, Connection, Outgoing
 from .connection import State as ConnectionState
 from .dialects.base import Codec
-from .errors import ConnectionClosed, Refuse, StateError, WrongFrame
+from .errors import ConnectionClosed, Refuse, StateError, WrongFrame, header_pairs
 from .handshake import Handshake
 from .json import JsonAdapter
 from .types import Frame, HeaderList
 
 if TYPE_CHECKING:
-    from .sessions import Session
+    from .security.sessions import Session
 
 __all__ = ["Send", "WebSocket"]
 
@@ -102,8 +102,7 @@ class WebSocket:
                 f"accept: subprotocol {subprotocol!r} was not offered by the client"
                 f" (offered: {offered}); browsers fail such an answer (RFC 6455 section 4.1)"
             )
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        answer = [*pairs, *self.app.session_headers(self.handshake)]
+        answer = [*header_pairs(headers), *self.app.session_headers(self.handshake)]
         await self.connection.accept(subprotocol, answer)
         if self.handshake.has_session:
             self.handshake.session.lock()

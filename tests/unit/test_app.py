@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from tests.unit.applications import talking
 from wirework import App, Session, SessionError, Settings, SettingsError, WebSocket
 from wirework.json import OrjsonAdapter, StdlibAdapter
-from wirework.paths import NoSuchRoute, ParameterError
+from wirework.routing.paths import NoSuchRoute, ParameterError
 from wirework.testing import HandshakeRefused, TestClient
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.applications import talking
 from wirework import App, Handshake, Refuse, SessionError, WebSocket
 from wirework.handshake import route_path
-from wirework.paths import NoSuchRoute, ParameterError
+from wirework.routing.paths import NoSuchRoute, ParameterError
 from wirework.testing import HandshakeRefused, TestClient
 
 

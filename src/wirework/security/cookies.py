@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from itsdangerous import BadSignature, TimestampSigner
 
 from ..errors import SessionError, SettingsError
-from ..sessions import Session
+from .sessions import Session
 
 if TYPE_CHECKING:
     from starlette.datastructures import Secret

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from wirework.errors import SessionError, SettingsError
 from wirework.security.cookies import SessionCookie
-from wirework.sessions import Session
+from wirework.security.sessions import Session
 
 KEY = "a key that both sides share"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wirework.errors import SessionError
-from wirework.sessions import Session
+from wirework.security.sessions import Session
 
 
 def assign(session: Session) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from .errors import RegistrationError
+from ..errors import RegistrationError
+from ..json import JsonAdapter, readable
 from .forms import form_converter, is_model
-from .json import JsonAdapter, readable
 
 __all__ = ["Body", "Mode", "PayloadPlan"]
 

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from wirework.errors import RegistrationError, WireworkError
-from wirework.paths import Match, NoSuchRoute, ParameterError, PathTemplate, RouteTable
+from wirework.routing.paths import Match, NoSuchRoute, ParameterError, PathTemplate, RouteTable
 
 SOME_UUID = UUID("12345678-1234-5678-1234-567812345678")
 

@@ -15,14 +15,14 @@ from starlette.datastructures import State
 
 from tests.unit.applications import talking
 from wirework import App, Handshake, Payload, Send, Session, WebSocket
-from wirework.binding import Binder
+from wirework.binding.binder import Binder
+from wirework.binding.depends import Store
+from wirework.binding.plan import Context
 from wirework.commands import Call
-from wirework.depends import Store
 from wirework.dialects import Htmx, Raw
 from wirework.handlers import call_plan
 from wirework.handshake import Handshake as Shake
 from wirework.json import MsgspecAdapter
-from wirework.plan import Context
 from wirework.testing import TestWebSocket
 
 

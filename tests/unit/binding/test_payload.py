@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wirework import MalformedMessage, RegistrationError, ValidationError
-from wirework.forms import is_model
+from wirework.binding.forms import is_model
+from wirework.binding.payload import Body, PayloadPlan
 from wirework.json import MsgspecAdapter, OrjsonAdapter, StdlibAdapter
-from wirework.payload import Body, PayloadPlan
 
 JSON = MsgspecAdapter()
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
-from .errors import RegistrationError
+from ..errors import RegistrationError
 
 __all__ = ["local_names", "parameters_of"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wirework import RegistrationError
-from wirework.signatures import local_names, parameters_of
+from wirework.binding.signatures import local_names, parameters_of
 
 
 class Widget:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from .errors import SessionError
+from ..errors import SessionError
 
 __all__ = ["Session"]
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wirework import ValidationError
-from wirework.forms import form_converter
+from wirework.binding.forms import form_converter
 from wirework.json import MsgspecAdapter
 
 JSON = MsgspecAdapter()

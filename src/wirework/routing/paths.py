@@ -14,8 +14,8 @@ from itertools import chain, zip_longest
 from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from ..errors import RegistrationError, WireworkError
 from .converters import CONVERTERS, Converter, has_dot_segment
-from .errors import RegistrationError, WireworkError
 
 __all__ = ["Match", "NoSuchRoute", "ParameterError", "PathTemplate", "Route", "RouteTable"]
 

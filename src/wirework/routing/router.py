@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
-from .dialects.base import Dialect
-from .errors import RegistrationError
+from ..binding.signatures import local_names
+from ..dialects.base import Dialect
+from ..errors import RegistrationError
 from .paths import PathTemplate
-from .signatures import local_names
 
 __all__ = ["HttpRoute", "Router", "WebSocketRoute"]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, 
 
 import msgspec
 
-from .json import JsonAdapter
+from ..json import JsonAdapter
 
 __all__ = ["form_converter", "is_model"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, get_origin
 
-from .errors import Problem, ValidationError
+from ..errors import Problem, ValidationError
 
 if TYPE_CHECKING:
-    from .handshake import Handshake
+    from ..handshake import Handshake
 
 __all__ = ["Cookie", "Header", "Path", "Payload", "Query", "Source"]
 

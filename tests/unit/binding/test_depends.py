@@ -18,7 +18,7 @@ from wirework import (
     RegistrationError,
     WebSocket,
 )
-from wirework.depends import kind_of
+from wirework.binding.depends import kind_of
 from wirework.testing import HandshakeRefused, TestClient
 
 # --- kinds --------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 from uuid import UUID
 
+from ..errors import RegistrationError
+from ..json import JsonAdapter
 from .depends import Dependency, Depends, Lifetime
-from .errors import RegistrationError
-from .json import JsonAdapter
 from .payload import Body, Mode, PayloadPlan
 from .plan import Context, Getter, Plan
 from .signatures import parameters_of

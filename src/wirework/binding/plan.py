@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from .commands import Call
+from ..commands import Call
+from ..errors import Problem, ValidationError
+from ..handshake import Handshake
 from .depends import Dependency, Kind, Store, kind_of
-from .errors import Problem, ValidationError
-from .handshake import Handshake
 from .payload import PayloadPlan
 from .sources import Reader
 
