@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -253,6 +254,7 @@ class App(Router):
         return MessageEndpoint(
             dialect,
             plan,
+            self.json,
             on_connect=hook(route.conn, {}),
             on_disconnect=hook(route.disconn, hook_parameters()),
             concurrency=route.concurrency,
@@ -276,6 +278,24 @@ class App(Router):
             await serve_lifespan(self.lifespan_context(), scope, receive, send)
         else:
             raise RuntimeError(f"expected a websocket, http or lifespan scope, got {kind!r}")
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        """Serve one RSGI scope (Granian): a WebSocket or an HTTP request."""
+        from .transports.rsgi import serve
+
+        await serve(self, scope, protocol)
+
+    def __rsgi_init__(self, loop: AbstractEventLoop) -> None:
+        """Start in one of Granian's workers, which ends if that fails."""
+        from .transports.rsgi import start
+
+        start(self, loop)
+
+    def __rsgi_del__(self, loop: AbstractEventLoop) -> None:
+        """Stop in one of Granian's workers."""
+        from .transports.rsgi import stop
+
+        stop(self, loop)
 
     async def connect(self, connection: Connection, scope: Scope) -> None:
         """Serve a connection that a transport brings; the transport's one way in.

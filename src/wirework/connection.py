@@ -16,19 +16,14 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import ClassVar, Protocol
 
-import msgspec
-
 from . import closecodes
 from .errors import ConnectionClosed, StateError
+from .outbox import BINARY, TEXT, Outbox, Outgoing, bounds_of
 from .settings import Settings
 from .timers import wheel
 from .types import Frame, HeaderList
 
 __all__ = ["BINARY", "TEXT", "Connection", "Consumer", "Link", "Outgoing", "State", "current"]
-
-TEXT = 1
-BINARY = 2
-"""Opcodes of RFC 6455 section 5.2."""
 
 logger = logging.getLogger("wirework.connection")
 _numbers = itertools.count(1)
@@ -45,19 +40,6 @@ class State(enum.IntEnum):
     OPEN = 1
     CLOSING = 2
     CLOSED = 3
-
-
-class Outgoing(msgspec.Struct):
-    """One frame to write: built once, even when it goes to many connections.
-
-    `key` names the stream it belongs to, for the overflow policy "latest"; "" belongs to none.
-    `wire` is for the transport: the bytes with their header, where it makes them itself.
-    """
-
-    opcode: int
-    data: bytes
-    key: str = ""
-    wire: bytes | None = None
 
 
 class Link(Protocol):
@@ -100,32 +82,30 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
+        "_bounds",
         "_in_bytes",
         "_opened",
-        "_out_bytes",
         "_paused",
         "_receiver",
         "_room",
-        "_settings",
+        "_stall_timeout",
         "_stuck_at",
         "_waking",
         "by_peer",
         "close_code",
         "close_reason",
         "consumer",
-        "dropped",
         "id",
         "inbox",
         "is_accepted",
+        "is_awaited",
         "is_finished",
         "link",
         "on_finished",
         "outbox",
         "received",
-        "sent",
         "state",
         "subprotocol",
-        "taken",
     )
 
     def __init__(self, link: Link, settings: Settings) -> None:
@@ -139,23 +119,20 @@ class Connection:
         """Whether the peer, or the network, ended it."""
         self.consumer: Consumer | None = None
         self.inbox: deque[Frame] = deque()
-        self.outbox: deque[Outgoing] = deque()
+        self.outbox = Outbox(bounds_of(settings))
         self.received = 0
-        self.sent = 0
-        self.taken = 0
-        """Frames the transport has taken: while this stands still, the peer does not read."""
-        self.dropped = 0
-        """Frames given up by the overflow policy."""
         self.is_accepted = False
         """Whether the handshake was answered with a WebSocket."""
         self.is_finished = False
         """Whether the application has nothing more to do for this connection."""
         self.on_finished: Callable[[], None] | None = None
-        self._settings = settings
+        self.is_awaited = False
+        """Whether somebody is to be told when a frame comes."""
+        self._bounds = bounds_of(settings)
+        self._stall_timeout = settings.write_stall_timeout
         self._in_bytes = 0
-        self._out_bytes = 0
         self._paused = False
-        self._waking = False
+        self._waking = True
         self._receiver: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._stuck_at: int | None = None
@@ -172,21 +149,19 @@ class Connection:
         """Take one complete message from the peer. Frames after the close are ignored."""
         if self.close_code is not None:
             return
-        size = size_of(frame)
-        settings = self._settings
-        if size > settings.max_message_size:
-            reason = f"at most {settings.max_message_size} bytes"
-            if self.state is State.CONNECTING:
-                self._end(closecodes.MESSAGE_TOO_BIG, reason)
-            else:
-                self.close(closecodes.MESSAGE_TOO_BIG, reason, discard=True)
+        size = len(frame)
+        bounds = self._bounds
+        if size * 4 > bounds.max_message_size and size_of(frame) > bounds.max_message_size:
+            self._refuse_size()
             return
+        inbox = self.inbox
+        inbox.append(frame)
         self.received += 1
         self._in_bytes += size
-        self.inbox.append(frame)
-        if len(self.inbox) >= settings.inbox_frames or self._in_bytes >= settings.inbox_bytes:
+        if self._in_bytes >= bounds.inbox_bytes or len(inbox) >= bounds.inbox_frames:
             self._pause()
-        self._announce()
+        if self.is_awaited:
+            self._announce()
 
     def lost(self, code: int = closecodes.ABNORMAL, reason: str = "") -> None:
         """The peer has closed, or the socket is gone. Frames that had arrived stay readable."""
@@ -202,13 +177,9 @@ class Connection:
 
     def take(self) -> Outgoing | None:
         """Return the next frame to write, or None; the transport then sleeps until `wake`."""
-        if not self.outbox:
-            self._waking = False
-            return None
-        frame = self.outbox.popleft()
-        self._out_bytes -= len(frame.data)
-        self.taken += 1
-        if self._room is not None and not self.is_congested:
+        frame = self.outbox.take()
+        self._waking = frame is not None
+        if self._room is not None and not self.outbox.is_congested:
             self._release_room()
         return frame
 
@@ -217,21 +188,9 @@ class Connection:
 
         When it was, the transport sleeps until `wake`.
         """
-        outbox = self.outbox
-        if self._out_bytes <= max_bytes:
-            frames = list(outbox)
-            outbox.clear()
-            self._out_bytes = 0
-        else:
-            frames, size = [], 0
-            while outbox and size < max_bytes:
-                frame = outbox.popleft()
-                size += len(frame.data)
-                frames.append(frame)
-            self._out_bytes -= size
-        self._waking = bool(outbox)
-        self.taken += len(frames)
-        if self._room is not None and not self.is_congested:
+        frames = self.outbox.take_many(max_bytes)
+        self._waking = len(self.outbox) > 0
+        if self._room is not None and not self.outbox.is_congested:
             self._release_room()
         return frames, not self._waking
 
@@ -240,7 +199,7 @@ class Connection:
     @property
     def max_message_size(self) -> int:
         """Bytes of the largest message that it takes."""
-        return self._settings.max_message_size
+        return self._bounds.max_message_size
 
     @property
     def is_open(self) -> bool:
@@ -271,7 +230,8 @@ class Connection:
             raise self.closed_error()
         self.state = State.OPEN
         self.is_accepted = True
-        wheel().watch(self, wheel().now() + self._settings.write_stall_timeout)
+        wheel().watch(self, wheel().now() + self._stall_timeout)
+        self._waking = False
         if self.close_code is not None:
             self._begin_close(discard=True)
         elif self.outbox:
@@ -290,31 +250,37 @@ class Connection:
         wheel().forget(self)
         self._announce()
 
-    async def receive(self) -> Frame:
-        """Return the next frame, waiting for it.
+    async def wait_frame(self) -> None:
+        """Wait until the inbox holds a frame.
 
         Raises:
             ConnectionClosed: the connection has ended and every frame before the end was taken.
             StateError: not accepted yet, or another task is waiting already.
         """
         while not self.inbox:
-            if self.state > State.OPEN:
+            if self.close_code is not None:
                 raise self.closed_error()
             if self.state is State.CONNECTING:
                 raise StateError("receive: the handshake is not answered; call accept() first")
             if self._receiver is not None:
                 raise StateError("receive: another task is receiving from this connection already")
             self._receiver = asyncio.get_running_loop().create_future()
+            self.is_awaited = True
             try:
                 await self._receiver
             finally:
                 self._receiver = None
+
+    async def receive(self) -> Frame:
+        """Return the next frame, waiting for it; raises what `wait_frame` raises."""
+        if not self.inbox:
+            await self.wait_frame()
         return self.next_frame()
 
     def next_frame(self) -> Frame:
         """Return the oldest frame of an inbox that is not empty."""
         frame = self.inbox.popleft()
-        self._in_bytes -= size_of(frame)
+        self._in_bytes -= len(frame)
         if self._paused and self._has_half_read():
             self._resume()
         return frame
@@ -325,15 +291,12 @@ class Connection:
         Raises:
             ConnectionClosed: the connection has ended.
         """
-        if self.state > State.OPEN:
+        if self.close_code is not None and self.state is not State.CONNECTING:
             raise self.closed_error()
-        size = len(frame.data)
-        if self.outbox and not self._has_room(size) and not self._overflow(frame):
-            return
-        self.outbox.append(frame)
-        self._out_bytes += size
-        self.sent += 1
-        if not self._waking and self.state is State.OPEN:
+        if not self.outbox.add(frame):
+            self.close(closecodes.OVERLOADED, "the peer reads too slowly", discard=True)
+            raise self.closed_error()
+        if not self._waking:
             self._wake()
 
     async def make_room(self) -> None:
@@ -342,7 +305,7 @@ class Connection:
         The connection's own handler waits until there is room again; anyone else only lets the
         event loop turn once, so that a slow peer never holds up a broadcast.
         """
-        if not self.is_congested:
+        if not self.outbox.is_congested:
             return
         if current.get() is not self or self.state is State.CONNECTING:
             await asyncio.sleep(0)
@@ -351,19 +314,10 @@ class Connection:
 
     async def drain(self) -> None:
         """Wait until the outbox is at most half full, or the connection has ended."""
-        while self.is_congested and not self.is_ended:
+        while self.outbox.is_congested and not self.is_ended:
             if self._room is None:
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether the outbox is more than half full."""
-        settings = self._settings
-        return (
-            len(self.outbox) * 2 > settings.outbox_frames
-            or self._out_bytes * 2 > settings.outbox_bytes
-        )
 
     def close(
         self, code: int = closecodes.NORMAL, reason: str = "", *, discard: bool = False
@@ -412,15 +366,15 @@ class Connection:
         if self.state is State.CLOSED:
             return None
         if self._waking or self.state is State.CLOSING:
-            if self._stuck_at == self.taken:
+            if self._stuck_at == self.outbox.taken:
                 self._end(closecodes.OVERLOADED, "the peer reads too slowly")
                 self.link.abort()
                 self.lost()
                 return None
-            self._stuck_at = self.taken
+            self._stuck_at = self.outbox.taken
         else:
             self._stuck_at = None
-        return now + self._settings.write_stall_timeout
+        return now + self._stall_timeout
 
     # --- within -------------------------------------------------------------------------------
 
@@ -438,7 +392,15 @@ class Connection:
         self._waking = True
         self.link.wake()
 
+    def _refuse_size(self) -> None:
+        reason = f"at most {self._bounds.max_message_size} bytes"
+        if self.state is State.CONNECTING:
+            self._end(closecodes.MESSAGE_TOO_BIG, reason)
+        else:
+            self.close(closecodes.MESSAGE_TOO_BIG, reason, discard=True)
+
     def _announce(self) -> None:
+        self.is_awaited = False
         if self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)
         if self.consumer is not None:
@@ -455,50 +417,19 @@ class Connection:
             self.link.resume_reading()
 
     def _has_half_read(self) -> bool:
-        settings = self._settings
+        bounds = self._bounds
         return (
-            len(self.inbox) * 2 <= settings.inbox_frames
-            and self._in_bytes * 2 <= settings.inbox_bytes
+            len(self.inbox) * 2 <= bounds.inbox_frames and self._in_bytes * 2 <= bounds.inbox_bytes
         )
 
     def _forget_outbox(self) -> None:
         self.outbox.clear()
-        self._out_bytes = 0
         self._release_room()
 
     def _release_room(self) -> None:
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)
-
-    def _has_room(self, size: int) -> bool:
-        settings = self._settings
-        return (
-            len(self.outbox) < settings.outbox_frames
-            and self._out_bytes + size <= settings.outbox_bytes
-        )
-
-    def _overflow(self, frame: Outgoing) -> bool:
-        """Apply the policy; return whether `frame` is still to be kept."""
-        policy = self._settings.overflow
-        if policy == "close":
-            self.close(closecodes.OVERLOADED, "the peer reads too slowly", discard=True)
-            raise self.closed_error()
-        if policy == "drop_newest":
-            self.dropped += 1
-            return False
-        if policy == "latest" and frame.key:
-            self._drop_stream(frame.key)
-        while self.outbox and not self._has_room(len(frame.data)):
-            self._out_bytes -= len(self.outbox.popleft().data)
-            self.dropped += 1
-        return True
-
-    def _drop_stream(self, key: str) -> None:
-        kept = [frame for frame in self.outbox if frame.key != key]
-        self.dropped += len(self.outbox) - len(kept)
-        self.outbox = deque(kept)
-        self._out_bytes = sum(len(frame.data) for frame in kept)
 
 
 def size_of(frame: Frame) -> int:

@@ -27,12 +27,18 @@ from .handlers import (
     refuse_for,
     report,
 )
+from .json import JsonAdapter
+from .outbox import TEXT, Outgoing
+from .shortcut import Shortcut, shortcut_of
 from .types import Frame
 from .websocket import WebSocket
 
 __all__ = ["MessageEndpoint", "MessageSession"]
 
 logger = logging.getLogger("wirework")
+
+_alive: set[asyncio.Task[None]] = set()
+"""Workers at work: the event loop alone would not keep them from being collected."""
 
 
 class MessageEndpoint:
@@ -41,6 +47,7 @@ class MessageEndpoint:
     Args:
         dialect: how messages look on the wire.
         plan: of the function for messages.
+        json: the application's adapter.
         on_connect: runs before the handshake is answered, and may refuse it.
         on_disconnect: runs once for every accepted connection, when it has ended.
         concurrency: messages of one connection handled at a time; 1 keeps their order.
@@ -51,6 +58,7 @@ class MessageEndpoint:
         self,
         dialect: Dialect,
         plan: Plan,
+        json: JsonAdapter,
         *,
         on_connect: Plan | None = None,
         on_disconnect: Plan | None = None,
@@ -59,6 +67,7 @@ class MessageEndpoint:
     ) -> None:
         self.dialect = dialect
         self.plan = plan
+        self.shortcut = shortcut_of(dialect, plan, json)
         self.on_connect = on_connect
         self.on_disconnect = on_disconnect
         self.concurrency = concurrency
@@ -78,16 +87,15 @@ class MessageEndpoint:
 class MessageSession:
     """One connection that speaks a dialect."""
 
-    __slots__ = ("_is_over", "_lasting", "_running", "_tasks", "_workers", "endpoint", "ws")
+    __slots__ = ("_begun", "_is_over", "_lasting", "_running", "endpoint", "ws")
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         self.endpoint = endpoint
         self.ws = ws
         self._lasting = Store()
         self._running = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._workers: set[asyncio.Task[None]] = set()
-        """The tasks that have begun."""
+        self._begun: list[asyncio.Task[None]] = []
+        """Workers to cancel when the peer goes; one that has not begun would never end."""
         self._is_over = False
 
     async def open(self) -> None:
@@ -129,14 +137,13 @@ class MessageSession:
             return
         if connection.by_peer and self.endpoint.cancel_on_disconnect:
             connection.inbox.clear()
-            for worker in self._workers:  # one that has not begun would never come to its end
+            for worker in self._begun:
                 worker.cancel()
         has_work = connection.inbox or (connection.is_ended and not self._running)
         if has_work and self._running < self.endpoint.concurrency:
             self._running += 1
-            task = asyncio.get_running_loop().create_task(self._work())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            _alive.add(asyncio.get_running_loop().create_task(self._work()))
+        connection.is_awaited = self._running < self.endpoint.concurrency
 
     # --- the handshake --------------------------------------------------------------------------
 
@@ -184,8 +191,11 @@ class MessageSession:
         current.set(connection)
         task = asyncio.current_task()
         assert task is not None
-        self._workers.add(task)
+        if self.endpoint.cancel_on_disconnect:
+            self._begun.append(task)
         try:
+            if self.endpoint.shortcut is not None:
+                await self._work_shortly(self.endpoint.shortcut)
             while connection.inbox:
                 await self._take(connection.next_frame())
         except asyncio.CancelledError:
@@ -194,11 +204,43 @@ class MessageSession:
                 raise
             task.uncancel()
         finally:
-            self._workers.discard(task)
+            if self.endpoint.cancel_on_disconnect:
+                self._begun.remove(task)
             self._running -= 1
+            connection.is_awaited = True
             if connection.is_ended and not self._running and not self._is_over:
                 self._is_over = True
                 await self._disconnect()
+            _alive.discard(task)
+
+    async def _work_shortly(self, shortcut: Shortcut) -> None:
+        """Handle the inbox the short way; what that cannot do takes the long one."""
+        connection = self.ws.connection
+        inbox = connection.inbox
+        function, read, encode = shortcut
+        while inbox:
+            frame = connection.next_frame()
+            if type(frame) is not str:
+                await self._take(frame)
+                continue
+            try:
+                value = await function(read(frame))
+                if value is None or connection.close_code is not None:
+                    continue
+                data = encode(value)
+                if data is None:
+                    await self._say_all(value)
+                    continue
+                if connection.outbox.is_congested:
+                    await connection.make_room()
+                connection.push(Outgoing(TEXT, data))
+            except Exception as error:
+                await self._fail(error, None)
+
+    async def _say_all(self, value: Any) -> None:
+        frame = self._encode(value, Call(None))
+        if frame is not None:
+            await self.ws.send_frame(frame)
 
     async def _take(self, frame: Frame) -> None:
         codec = self.ws.codec

@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Frames waiting for a handler before reading from the socket stops. Default 64."""
 
     inbox_bytes: Annotated[int, rules.SIZE] = 1024 * 1024
-    """Bytes waiting for a handler before reading from the socket stops. Default 1,048,576."""
+    """Bytes (of text: characters) waiting before reading stops. Default 1,048,576."""
 
     outbox_frames: Annotated[int, rules.COUNT] = 1000
     """Frames waiting for a slow peer before `overflow` decides. Default 1,000."""

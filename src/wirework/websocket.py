@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Send", "WebSocket"]
 
+_OPEN = ConnectionState.OPEN
+
 T = TypeVar("T")
 
 
@@ -94,6 +96,7 @@ class WebSocket:
 
         Raises:
             StateError: answered already, or the client did not offer `subprotocol`.
+            ValueError: a header that HTTP cannot carry.
             ConnectionClosed: the client left meanwhile.
         """
         if subprotocol is not None and subprotocol not in self.handshake.subprotocols:
@@ -178,11 +181,17 @@ class WebSocket:
 
     async def iter_text(self) -> AsyncIterator[str]:
         """Yield text messages until the connection ends."""
-        try:
-            while True:
-                yield await self.receive_text()
-        except ConnectionClosed:
-            return
+        connection = self.connection
+        while True:
+            while connection.inbox:
+                frame = connection.next_frame()
+                if not isinstance(frame, str):
+                    raise WrongFrame("text", "binary")
+                yield frame
+            try:
+                await connection.wait_frame()
+            except ConnectionClosed:
+                return
 
     async def iter_bytes(self) -> AsyncIterator[bytes]:
         """Yield binary messages until the connection ends."""
@@ -239,7 +248,11 @@ class WebSocket:
         """Send one text frame."""
         if not isinstance(data, str):
             raise TypeError(f"send_text: expected a str, got {type(data).__name__}")
-        await self._push(Outgoing(TEXT, data.encode()))
+        connection = self.connection
+        if connection.state is _OPEN and not connection.outbox.is_congested:
+            connection.push(Outgoing(TEXT, data.encode()))
+        else:
+            await self._push(Outgoing(TEXT, data.encode()))
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send one binary frame."""
@@ -362,6 +375,6 @@ class WebSocket:
         connection = self.connection
         if connection.state is ConnectionState.CONNECTING and not self.holds_sends:
             raise StateError("send: the handshake is not answered; call accept() first")
-        if connection.is_congested:
+        if connection.outbox.is_congested:
             await connection.make_room()
         connection.push(frame)

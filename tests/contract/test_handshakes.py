@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from .application import FRIEND
 from .differences import expected
+from .handlers import FRIEND
 from .harness import Server, cookie_of, refused, seen
 
 

@@ -168,7 +168,7 @@ async def flow(names: Names) -> None:
         ws.peer.stop_reading()
         for price in range(103):
             await names["tell_all"](price)
-        assert ws.peer.connection.dropped == 3
+        assert ws.peer.connection.outbox.dropped == 3
         ws.peer.start_reading()
         assert await ws.receive_json() == {"price": 3}
     assert names["watchers"] == set()

@@ -161,7 +161,7 @@ async def test_a_full_inbox_stops_reading_until_it_is_half_empty() -> None:
 
 async def test_an_inbox_of_too_many_bytes_stops_reading_however_few_the_frames() -> None:
     line = await open_line(inbox_bytes=10)
-    line.connection.feed("é" * 5)
+    line.connection.feed(b"12345" * 2)
     assert line.calls == ["pause"]
     line.connection.feed("more that was read already")
     assert line.calls == ["pause"]
@@ -213,14 +213,16 @@ async def test_frames_after_the_close_are_ignored() -> None:
     assert not line.connection.inbox
 
 
-async def test_the_consumer_hears_of_every_frame_and_of_the_end() -> None:
+async def test_the_consumer_hears_of_the_frames_that_it_awaits_and_of_the_end() -> None:
     line = await open_line()
     witness = Witness()
     line.connection.consumer = witness
+    line.connection.is_awaited = True
     line.connection.feed("a")
-    line.connection.feed("b")
+    line.connection.feed("b, while it is busy with a")
+    assert witness.woken == 1
     line.connection.lost()
-    assert witness.woken == 3
+    assert witness.woken == 2
 
 
 # --- the end ------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ async def test_a_transport_may_take_many_frames_at_once() -> None:
     rest, is_all = line.connection.take_many(6)
     assert [frame.data for frame in rest] == [b"90"]
     assert is_all
-    assert line.connection.taken == 3
+    assert line.connection.outbox.taken == 3
 
 
 async def test_taking_many_makes_room_for_who_waits() -> None:
@@ -60,7 +60,7 @@ async def test_drop_oldest_keeps_the_newest_frames_and_counts_the_others() -> No
     line = await open_line(outbox_frames=2, overflow="drop_oldest")
     for word in "abcd":
         line.connection.push(text(word))
-    assert line.connection.dropped == 2
+    assert line.connection.outbox.dropped == 2
     assert line.written() == ["c", "d"]
 
 
@@ -69,14 +69,14 @@ async def test_drop_oldest_makes_room_for_a_frame_that_is_large() -> None:
     for word in ("aa", "bb", "cc", "dddd"):
         line.connection.push(text(word))
     assert line.written() == ["cc", "dddd"]
-    assert line.connection.dropped == 2
+    assert line.connection.outbox.dropped == 2
 
 
 async def test_drop_newest_keeps_the_oldest_frames_and_counts_the_others() -> None:
     line = await open_line(outbox_frames=2, overflow="drop_newest")
     for word in "abcd":
         line.connection.push(text(word))
-    assert line.connection.dropped == 2
+    assert line.connection.outbox.dropped == 2
     assert line.written() == ["a", "b"]
     assert line.connection.is_open
 
@@ -85,7 +85,7 @@ async def test_latest_keeps_the_newest_frame_of_each_stream() -> None:
     line = await open_line(outbox_frames=3, overflow="latest")
     for word, key in [("x1", "x"), ("y1", "y"), ("x2", "x"), ("x3", "x")]:
         line.connection.push(text(word, key))
-    assert line.connection.dropped == 2
+    assert line.connection.outbox.dropped == 2
     assert line.written() == ["y1", "x3"]
 
 
@@ -93,7 +93,7 @@ async def test_latest_gives_up_the_oldest_frames_where_streams_are_not_enough() 
     line = await open_line(outbox_frames=2, overflow="latest")
     for word, key in [("reply", ""), ("x1", "x"), ("reply 2", "")]:
         line.connection.push(text(word, key))
-    assert line.connection.dropped == 1
+    assert line.connection.outbox.dropped == 1
     assert line.written() == ["x1", "reply 2"]
 
 
@@ -129,7 +129,7 @@ async def test_anyone_else_never_waits_for_room() -> None:
     line.connection.push(text("a"))
     line.connection.push(text("b"))
     await line.connection.make_room()
-    assert line.connection.is_congested
+    assert line.connection.outbox.is_congested
 
 
 async def test_several_tasks_may_wait_for_room_and_an_end_frees_them_all() -> None:

@@ -286,7 +286,7 @@ async def test_a_handlers_send_waits_for_a_slow_peer_and_a_broadcast_does_not() 
         await ws.accept()
         slow.append(ws)
         for number in range(20):
-            if ws.connection.is_congested:
+            if ws.connection.outbox.is_congested:
                 is_full.set()
             await ws.send_text(str(number))
         is_sent.set()
@@ -311,7 +311,7 @@ async def test_a_send_that_waits_for_room_ends_when_the_peer_leaves() -> None:
         await ws.accept()
         try:
             while True:
-                if ws.connection.is_congested:
+                if ws.connection.outbox.is_congested:
                     is_full.set()
                 await ws.send_text("x")
         except ConnectionClosed as error:

@@ -8,11 +8,8 @@ from typing import Any
 import pytest
 
 from tests.wire.driver import driving
-from wirework import App, Close, ConnectionClosed, Refuse, WebSocket
+from wirework import App, Close, ConnectionClosed, WebSocket
 from wirework.types import Message
-
-DENIALS: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
-GRANIAN: dict[str, Any] = {"extensions": {**DENIALS["extensions"], "http.response.pathsend": {}}}
 
 
 def echo_app() -> App:
@@ -45,16 +42,6 @@ def watching_app(found: asyncio.Queue[Any]) -> App:
     @app.ws("/hooks", disconn=on_disconnect)
     async def on_message(data: str) -> str:
         return data
-
-    return app
-
-
-def refusing_app(headers: list[tuple[str, str]], body: bytes = b"no") -> App:
-    app = App()
-
-    @app.websocket("/")
-    async def refuse(ws: WebSocket) -> None:
-        raise Refuse(409, body, headers)
 
     return app
 
@@ -189,77 +176,6 @@ async def test_a_standard_close_code_that_the_server_refuses_leaves_as_a_private
         driver.on_send = refuse_standard_codes
         await driver.accepted()
         assert await driver.get() == {"type": "websocket.close", "code": 4011, "reason": ""}
-
-
-async def test_a_refusal_is_a_denial_response_with_type_and_length() -> None:
-    async with driving(refusing_app([("X-One", "1")]), **DENIALS) as driver:
-        start, body = await driver.get(), await driver.get()
-        await driver.ended()
-    assert start == {
-        "type": "websocket.http.response.start",
-        "status": 409,
-        "headers": [
-            (b"x-one", b"1"),
-            (b"content-length", b"2"),
-            (b"content-type", b"text/plain; charset=utf-8"),
-        ],
-    }
-    assert body == {"type": "websocket.http.response.body", "body": b"no"}
-
-
-async def test_headers_of_a_refusal_win_over_ours_and_an_empty_body_has_no_type() -> None:
-    own = [("Content-Type", "text/html")]
-    async with driving(refusing_app(own), **DENIALS) as driver:
-        assert (await driver.get())["headers"] == [
-            (b"content-type", b"text/html"),
-            (b"content-length", b"2"),
-        ]
-    async with driving(refusing_app([], b""), **DENIALS) as driver:
-        assert (await driver.get())["headers"] == [(b"content-length", b"0")]
-
-
-@pytest.mark.parametrize("extensions", [{}, {"extensions": None}, {"extensions": {}}], ids=repr)
-async def test_without_denial_responses_a_refusal_is_a_close(extensions: dict[str, Any]) -> None:
-    async with driving(refusing_app([]), **extensions) as driver:
-        assert (await driver.get())["type"] == "websocket.close"
-        await driver.ended()
-        assert driver.is_silent()
-
-
-async def test_repeated_headers_of_a_refusal_are_joined_for_granian_alone() -> None:
-    repeated = [("vary", "a"), ("vary", "b"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]
-    async with driving(refusing_app(repeated, b""), **GRANIAN) as driver:
-        assert (await driver.get())["headers"] == [
-            (b"vary", b"a, b"),
-            (b"set-cookie", b"b=2"),
-            (b"content-length", b"0"),
-        ]
-    async with driving(refusing_app(repeated, b""), **DENIALS) as driver:
-        sent = (await driver.get())["headers"]
-    assert [(name.decode(), value.decode()) for name, value in sent[:4]] == repeated
-
-
-@pytest.mark.parametrize("is_refused", [True, False])
-async def test_no_receive_waits_while_a_refusal_or_a_close_is_sent(is_refused: bool) -> None:
-    receiving: dict[str, bool] = {}
-    app = App()
-
-    @app.websocket("/")
-    async def close(ws: WebSocket) -> None:
-        if not is_refused:
-            await ws.accept()
-        await asyncio.sleep(0)
-        await ws.close()
-
-    async with driving(app, **DENIALS) as driver:
-
-        async def note(message: Message) -> None:
-            receiving[message["type"]] = driver.is_receiving
-
-        driver.on_send = note
-        await driver.ended()
-    receiving.pop("websocket.accept", None)
-    assert set(receiving.values()) == {False}
 
 
 async def test_a_message_before_the_connect_is_no_connection() -> None:

@@ -51,7 +51,7 @@ class Store:
     def __init__(self) -> None:
         self.values: dict[Any, Any] = {}
         self._stack: AsyncExitStack | None = None
-        self._locks: dict[Any, asyncio.Lock] = {}
+        self._locks: dict[Any, asyncio.Lock] | None = None
 
     @property
     def stack(self) -> AsyncExitStack:
@@ -62,6 +62,8 @@ class Store:
 
     def lock(self, key: Any) -> asyncio.Lock:
         """Return what is held while the value of `key` is made: concurrent messages share it."""
+        if self._locks is None:
+            self._locks = {}
         return self._locks.setdefault(key, asyncio.Lock())
 
     async def release(self, error: BaseException | None = None) -> bool:

@@ -60,6 +60,12 @@ class PayloadPlan:
         """Whether a parameter is filled from the payload."""
         return bool(self.parameters) or self.wants_data
 
+    @property
+    def read_whole(self) -> Callable[[Any], Any]:
+        """The function from a body to the one argument; raises what `read` raises."""
+        assert self._decode is not None
+        return self._decode
+
     def read(self, body: Any) -> tuple[Any, Any]:
         """Return the decoded payload and, for a parameter called `data`, the plain one.
 

@@ -79,6 +79,20 @@ class Plan:
         self.needs_call = False
         """Whether it reads the message, so that it cannot outlive one."""
 
+    @property
+    def takes_only_the_payload(self) -> bool:
+        """Whether an `async def` takes the whole payload as its one argument, and nothing else."""
+        payload = self.payload
+        return (
+            self.kind == "async"
+            and payload is not None
+            and payload.is_whole
+            and bool(payload.parameters)
+            and not payload.wants_data
+            and len(self.positional) == 1
+            and not (self.named or self.dependencies or self.readers)
+        )
+
     async def bind(self, context: Context) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments.
 

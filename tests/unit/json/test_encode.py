@@ -87,7 +87,7 @@ ID = "00000000-0000-0000-0000-000000000001"
 DAY = dt.date(2026, 1, 2)
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
 
-CASES: list[tuple[Any, str]] = [
+CASES: list[Any] = [
     (UUID, f'"{ID}"'),
     (Key(int=1), f'"{ID}"'),
     (NOON, '"2026-01-02T12:00:00Z"'),

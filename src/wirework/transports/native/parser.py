@@ -14,12 +14,13 @@ from typing import Any
 from picows import (
     WSAutoPingStrategy,
     WSListener,
+    WSMsgType,
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     picows,
 )
 
-__all__ = ["WSListener", "feed", "make_parser"]
+__all__ = ["WSListener", "WSMsgType", "feed", "make_parser"]
 
 _REQUEST = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"

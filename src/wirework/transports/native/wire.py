@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ... import closecodes
 from ...types import Frame
 from .frames import CLOSE, PING, PONG, close_frame, control_frame
-from .parser import WSListener, feed, make_parser
+from .parser import WSListener, WSMsgType, feed, make_parser
 
 __all__ = ["Sink", "Wire"]
 
@@ -22,6 +22,8 @@ TEXT = 1
 BINARY = 2
 CONTINUATION = 0
 
+_TEXT = WSMsgType.TEXT
+_BINARY = WSMsgType.BINARY
 _Utf8 = codecs.getincrementaldecoder("utf-8")
 
 
@@ -90,20 +92,20 @@ class Wire(WSListener):
 
     def on_ws_frame(self, transport: Any, frame: Any) -> None:
         """Take one frame; the payload is only valid within this call."""
-        kind = int(frame.msg_type)
+        kind = frame.msg_type
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.fail(closecodes.PROTOCOL_ERROR, "reserved bits are set")
-        elif self._is_plain and kind == TEXT and frame.fin:
+        elif self._is_plain and kind is _TEXT and frame.fin:
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 self.fail(closecodes.INVALID_DATA, "not UTF-8")
                 return
             self.sink.feed(text)
-        elif self._is_plain and kind == BINARY and frame.fin:
+        elif self._is_plain and kind is _BINARY and frame.fin:
             self.sink.feed(frame.get_payload_as_bytes())
         elif not self._is_lost:
-            self._take(kind, frame)
+            self._take(int(kind), frame)
 
     def on_ws_disconnected(self, transport: Any) -> None:
         """The socket is gone."""

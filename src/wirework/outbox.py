@@ -1,0 +1,152 @@
+"""Frames that wait to be written to one connection, within bounds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from functools import cache
+
+import msgspec
+
+from .settings import Settings
+
+__all__ = ["BINARY", "TEXT", "Bounds", "Outbox", "Outgoing", "bounds_of"]
+
+TEXT = 1
+BINARY = 2
+"""Opcodes of RFC 6455 section 5.2."""
+
+
+class Outgoing(msgspec.Struct, gc=False):
+    """One frame to write: built once, even when it goes to many connections.
+
+    `key` names the stream it belongs to, for the overflow policy "latest"; "" belongs to none.
+    `wire` is for the transport: the bytes with their header, where it makes them itself.
+    """
+
+    opcode: int
+    data: bytes
+    key: str = ""
+    wire: bytes | None = None
+
+
+class Bounds:
+    """The bounds of a connection, taken from its settings and ready to be compared with."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.max_message_size = settings.max_message_size
+        self.inbox_frames = settings.inbox_frames
+        self.inbox_bytes = settings.inbox_bytes
+        self.outbox_frames = settings.outbox_frames
+        self.outbox_bytes = settings.outbox_bytes
+        self.half_frames = settings.outbox_frames // 2
+        self.half_bytes = settings.outbox_bytes // 2
+        self.overflow = settings.overflow
+
+
+bounds_of = cache(Bounds)
+"""Return the bounds of these settings: all connections of an application share them."""
+
+
+class Outbox:
+    """A queue of frames, bounded in number and bytes; a lone frame may be larger than the bound."""
+
+    __slots__ = ("_bounds", "_frames", "dropped", "is_congested", "size", "taken")
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._frames: deque[Outgoing] = deque()
+        self.size = 0
+        """Bytes of payload that wait."""
+        self.is_congested = False
+        """Whether it is more than half full."""
+        self.taken = 0
+        """Frames that the transport has taken: while it stands still, the peer does not read."""
+        self.dropped = 0
+        """Frames given up by the overflow policy."""
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        return iter(self._frames)
+
+    def add(self, frame: Outgoing) -> bool:
+        """Put `frame` last; False: it is full, and the policy is to close."""
+        frames, bounds = self._frames, self._bounds
+        frames.append(frame)
+        self.size += len(frame.data)
+        if self.size > bounds.half_bytes or len(frames) > bounds.half_frames:
+            self.is_congested = True
+            if len(frames) > 1 and self._is_over():
+                return self._overflow(frame)
+        return True
+
+    def take(self) -> Outgoing | None:
+        """Return the next frame, or None."""
+        if not self._frames:
+            return None
+        frame = self._frames.popleft()
+        self.size -= len(frame.data)
+        self.taken += 1
+        self._ease()
+        return frame
+
+    def take_many(self, max_bytes: int) -> list[Outgoing]:
+        """Return the next frames: all of them, or as many as reach `max_bytes`."""
+        frames = self._frames
+        if self.size <= max_bytes:
+            taken = list(frames)
+            frames.clear()
+            self.size = 0
+        else:
+            taken, goal = [], self.size - max_bytes
+            while frames and self.size > goal:
+                taken.append(frames.popleft())
+                self.size -= len(taken[-1].data)
+        self.taken += len(taken)
+        self._ease()
+        return taken
+
+    def clear(self) -> None:
+        """Forget every frame."""
+        self._frames.clear()
+        self.size = 0
+        self.is_congested = False
+
+    def _ease(self) -> None:
+        if self.is_congested:
+            bounds = self._bounds
+            self.is_congested = (
+                self.size > bounds.half_bytes or len(self._frames) > bounds.half_frames
+            )
+
+    def _is_over(self) -> bool:
+        bounds = self._bounds
+        return self.size > bounds.outbox_bytes or len(self._frames) > bounds.outbox_frames
+
+    def _overflow(self, frame: Outgoing) -> bool:
+        """Apply the policy to an outbox that is over its bound since `frame` came."""
+        policy = self._bounds.overflow
+        if policy == "close":
+            return False
+        if policy == "drop_newest":
+            self._drop(self._frames.pop())
+            return True
+        if policy == "latest" and frame.key:
+            self._drop_stream(frame)
+        while len(self._frames) > 1 and self._is_over():
+            self._drop(self._frames.popleft())
+        return True
+
+    def _drop(self, frame: Outgoing) -> None:
+        self.size -= len(frame.data)
+        self.dropped += 1
+
+    def _drop_stream(self, newest: Outgoing) -> None:
+        """Drop what is older than `newest` in its stream."""
+        old = [frame for frame in self._frames if frame.key == newest.key and frame is not newest]
+        for frame in old:
+            self._drop(frame)
+        gone = {id(frame) for frame in old}
+        self._frames = deque(frame for frame in self._frames if id(frame) not in gone)
