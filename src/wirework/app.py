@@ -136,6 +136,7 @@ class App(Router):
         where = f"mount({path!r})"
         self._refuse_beside_other_app(where)
         self._refuse_taken_name(where, name)
+        self._http_side = None
         self._http_routes.append(mount(path, app, name))
 
     def url_path_for(self, name: str, /, **params: Any) -> str:
@@ -179,6 +180,7 @@ class App(Router):
         plan = compiled("json" if has_body else None)
         self._refuse_duplicate_page(route)
         endpoint = HttpEndpoint(self, plan, compiled("form") if has_body else plan)
+        self._http_side = None
         self._http_routes.append(http_route(route.path, endpoint, route.methods, route.name))
 
     def _refuse_beside_other_app(self, where: str) -> None:

@@ -119,9 +119,10 @@ class ConnectionHandler:
 
     def __init__(self, plan: Plan) -> None:
         if plan.kind != "async":
+            kind = f"an {plan.kind}" if plan.kind[0] == "a" else f"a {plan.kind}"
             raise RegistrationError(
                 plan.where,
-                f"a connection handler must be an async def, got a {plan.kind} function",
+                f"a connection handler must be an async def, got {kind} function",
                 "write async def, or use app.ws for one call per message",
             )
         self.plan = plan

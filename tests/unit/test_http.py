@@ -409,3 +409,15 @@ def test_a_page_beside_another_http_application_would_never_be_reached() -> None
         app.get("/")(lambda: None)
     with pytest.raises(RegistrationError, match=r"given http=.*; register it there"):
         app.mount("/static", shop())
+
+
+async def test_a_page_that_is_added_after_the_first_request_is_served() -> None:
+    app = App()
+    async with TestClient(app) as client:
+        assert (await client.get("/late")).status_code == 404
+
+        @app.get("/late")
+        async def late() -> str:
+            return "here"
+
+        assert (await client.get("/late")).text == "here"

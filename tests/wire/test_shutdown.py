@@ -44,6 +44,7 @@ async def test_every_connection_ends_once_and_the_process_by_itself(
         assert await within(ending) == 0
     assert set(codes) <= CODES.get(process.name, {1012}), process.output
     ends = [(end, id) for end in ("connect", "disconnect") for id in IDS]
+    print(process.output)
     found = Counter(tuple(note[:2]) for note in notes(process))
     assert found == Counter([("startup",), *ends, ("shutdown",)])
     assert notes(process)[-1] == ["shutdown"]

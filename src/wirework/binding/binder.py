@@ -13,6 +13,7 @@ from uuid import UUID
 from ..errors import RegistrationError
 from ..json import JsonAdapter
 from .depends import Dependency, Depends, Lifetime
+from .forms import is_model
 from .payload import Body, Mode, PayloadPlan
 from .plan import Context, Getter, Plan
 from .signatures import parameters_of
@@ -204,6 +205,13 @@ class _Compilation:
 
     def _source(self, source: Source, parameter: inspect.Parameter, plan: Plan) -> Getter:
         annotation = get_args(parameter.annotation)[0]
+        if is_model(annotation):
+            raise RegistrationError(
+                plan.where,
+                f"parameter {parameter.name!r} is annotated {_type_name(annotation)}, "
+                f"but a {source.place} value is one text",
+                "take each value by itself, or make the type with Depends",
+            )
         reader = Reader(source, parameter.name, annotation, parameter.default)
         try:
             reader.convert = self.binder.json.converter(annotation, strict=False)

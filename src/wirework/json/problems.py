@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, ClassVar
 
 import msgspec
@@ -36,12 +37,15 @@ _MODELS: dict[type, str] = {
 }
 
 
+_MOST = 100
+
+
 def find_problems(value: Any, info: inspect.Type, *, strict: bool = True) -> list[Problem]:
     """Return everything that is wrong with decoded JSON as the type that `info` describes.
 
-    Empty when nothing is found that JSON Schema could say: then ask `problem_of`.
+    At most the first 100: an answer must not grow far beyond the message. Empty when nothing is found that JSON Schema could say: then ask `problem_of`.
     """
-    return list(_Walk(strict).walk(value, info, []))
+    return list(islice(_Walk(strict).walk(value, info, []), _MOST))
 
 
 def problem_of(error: Exception) -> Problem:

@@ -170,12 +170,8 @@ class Unfinished(msgspec.Struct):
 def test_a_model_whose_annotations_are_not_known(app: App) -> None:
     async def on_message(move: Unfinished) -> None: ...
 
-    async def endpoint(ws: WebSocket, move: Annotated[Unfinished, Query()]) -> None: ...
-
     text = refused(app.ws("/"), on_message)
     assert "parameter 'move' cannot be read from a message: name 'Absent' is not defined" in text
-    text = refused(app.websocket("/"), endpoint)
-    assert "parameter 'move' cannot be read from text: name 'Absent' is not defined" in text
 
 
 def test_a_connection_handler_must_be_a_coroutine_function(app: App) -> None:
@@ -226,3 +222,10 @@ def test_http_handlers_are_checked_as_well(app: App) -> None:
     async def post(ws) -> None: ...  # type: ignore[no-untyped-def]
 
     assert "known by name are: request, session, app, scope" in refused(app.post("/"), post)
+
+
+def test_a_model_cannot_come_from_the_query(app: App) -> None:
+    async def handler(ws: WebSocket, move: Annotated[Move, Query()]) -> None: ...
+
+    text = refused(app.websocket("/"), handler)
+    assert "parameter 'move' is annotated Move, but a query value is one text" in text

@@ -257,3 +257,9 @@ class Odd(enum.Enum):
 def test_an_enum_may_know_more_names(adapter: JsonAdapter) -> None:
     assert adapter.decode('"1"', Odd) is Odd.ONE
     assert brief(problems(adapter, '"2"', Odd)) == [([], "enum")]
+
+
+def test_at_most_a_hundred_problems_are_listed(adapter: JsonAdapter) -> None:
+    with pytest.raises(ValidationError) as caught:
+        adapter.decode("[" + ",".join(["true"] * 1000) + "]", list[str])
+    assert len(caught.value.problems) == 100
