@@ -124,6 +124,7 @@ COUNT: Final = Rule("an int >= 1", _that(_is_positive_int), int)
 SIZE: Final = COUNT._replace(parse=_parse_size)
 MAX_AGE: Final = _or_none(COUNT)
 SECONDS: Final = Rule("a number of seconds > 0 and <= 10 years", _accept_seconds, float)
+INTERVAL: Final = _or_none(SECONDS)
 NAME: Final = _matching("a name", r"[\w.:-]+")
 ORIGINS: Final = Rule(
     "a list of origins such as https://example.com:8443 without a path, * or null",

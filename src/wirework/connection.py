@@ -7,7 +7,6 @@ pushes and closes. It pulls nothing and owns no task, so an idle connection cost
 from __future__ import annotations
 
 import asyncio
-import enum
 import itertools
 import logging
 import os
@@ -17,11 +16,12 @@ from contextvars import ContextVar
 from typing import ClassVar, Protocol
 
 from . import closecodes
+from .deadlines import Deadlines
 from .errors import ConnectionClosed, StateError
 from .outbox import BINARY, TEXT, Outbox, Outgoing, bounds_of
 from .settings import Settings
 from .timers import wheel
-from .types import Frame, HeaderList
+from .types import Frame, HeaderList, State
 
 __all__ = ["BINARY", "TEXT", "Connection", "Consumer", "Link", "Outgoing", "State", "current"]
 
@@ -31,15 +31,6 @@ _process = f"{os.getpid():x}-{os.urandom(3).hex()}"
 
 current: ContextVar[Connection | None] = ContextVar("wirework_connection", default=None)
 """The connection whose handler is running, in its tasks and their children."""
-
-
-class State(enum.IntEnum):
-    """Where a connection stands; it only moves forward."""
-
-    CONNECTING = 0
-    OPEN = 1
-    CLOSING = 2
-    CLOSED = 3
 
 
 class Link(Protocol):
@@ -59,6 +50,9 @@ class Link(Protocol):
 
         Called once until the transport has found the outbox empty.
         """
+
+    def ping(self) -> bool:
+        """Ask the peer for a sign of life, `connection.pong()` tells of it; False: cannot."""
 
     def abort(self) -> None:
         """Drop what is waiting and end the socket without waiting for the peer."""
@@ -88,13 +82,12 @@ class Connection:
         "_paused",
         "_receiver",
         "_room",
-        "_stall_timeout",
-        "_stuck_at",
         "_waking",
         "by_peer",
         "close_code",
         "close_reason",
         "consumer",
+        "deadlines",
         "id",
         "inbox",
         "is_accepted",
@@ -129,13 +122,12 @@ class Connection:
         self.is_awaited = False
         """Whether somebody is to be told when a frame comes."""
         self._bounds = bounds_of(settings)
-        self._stall_timeout = settings.write_stall_timeout
+        self.deadlines = Deadlines(settings)
         self._in_bytes = 0
         self._paused = False
         self._waking = True
         self._receiver: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        self._stuck_at: int | None = None
         clock = wheel()
         self._opened = clock.now()
         clock.watch(self, self._opened + settings.handshake_timeout)
@@ -207,6 +199,11 @@ class Connection:
         return self.state is State.OPEN
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nothing more will come or go."""
+        return self.state is State.CLOSED
+
+    @property
     def is_ended(self) -> bool:
         """Whether the end has been decided, by either side: no frame will be sent any more."""
         return self.state > State.OPEN
@@ -230,7 +227,7 @@ class Connection:
             raise self.closed_error()
         self.state = State.OPEN
         self.is_accepted = True
-        wheel().watch(self, wheel().now() + self._stall_timeout)
+        wheel().watch(self, self.deadlines.start(wheel().now()))
         self._waking = False
         if self.close_code is not None:
             self._begin_close(discard=True)
@@ -357,24 +354,23 @@ class Connection:
     # --- time ---------------------------------------------------------------------------------
 
     def tick(self, now: float) -> float | None:
-        """Keep the deadlines of the handshake, of a stalled write and of an unanswered close."""
-        if self.state is State.CONNECTING:
-            self._end(closecodes.TIMED_OUT, "the handshake was not answered in time")
-            self.link.abort()
-            self.lost()
-            return None
-        if self.state is State.CLOSED:
-            return None
-        if self._waking or self.state is State.CLOSING:
-            if self._stuck_at == self.outbox.taken:
-                self._end(closecodes.OVERLOADED, "the peer reads too slowly")
-                self.link.abort()
-                self.lost()
-                return None
-            self._stuck_at = self.outbox.taken
-        else:
-            self._stuck_at = None
-        return now + self._stall_timeout
+        """Keep the deadlines; the wheel calls it."""
+        return self.deadlines.look(self, now)
+
+    def pong(self) -> None:
+        """The peer has answered a ping."""
+        self.deadlines.pong(wheel().now())
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the transport has something to write, or the peer has not answered our close."""
+        return self._waking or self.state is State.CLOSING
+
+    def expire(self, code: int, reason: str) -> None:
+        """End at once, without waiting for the peer: a deadline has passed."""
+        self._end(code, reason)
+        self.link.abort()
+        self.lost()
 
     # --- within -------------------------------------------------------------------------------
 

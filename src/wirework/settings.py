@@ -75,6 +75,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     handshake_timeout: Annotated[float, rules.SECONDS] = 10.0
     """Seconds that answering a handshake may take before it is refused. Default 10.0."""
 
+    heartbeat_interval: Annotated[float | None, rules.INTERVAL] = 25.0
+    """Seconds of silence before a ping, where the transport can ping; None: never. Default 25.0."""
+
+    heartbeat_timeout: Annotated[float, rules.SECONDS] = 10.0
+    """Seconds after a ping without any frame before the peer counts as gone. Default 10.0."""
+
+    idle_timeout: Annotated[float | None, rules.INTERVAL] = None
+    """Seconds without a message from the peer before 4408; None: no limit. Default None."""
+
     allowed_origins: Annotated[tuple[str, ...], rules.ORIGINS] = ()
     """Origins taken beside the same origin, as `scheme://host[:port]`; `*.` before the host stands
     for its sub-domains, `*` for every origin, `null` for pages without one. Default none."""

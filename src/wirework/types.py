@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["ASGIApp", "Frame", "HeaderList", "Message", "Receive", "Scope", "SendMessage"]
+__all__ = ["ASGIApp", "Frame", "HeaderList", "Message", "Receive", "Scope", "SendMessage", "State"]
 
 Frame: TypeAlias = str | bytes
 """One complete message as it came in: str for a text frame, bytes for a binary one."""
@@ -17,3 +18,12 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 SendMessage: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, SendMessage], Awaitable[None]]
+
+
+class State(enum.IntEnum):
+    """Where a connection stands; it only moves forward."""
+
+    CONNECTING = 0
+    OPEN = 1
+    CLOSING = 2
+    CLOSED = 3

@@ -71,6 +71,10 @@ class Line:
     def wake(self) -> None:
         self.calls.append("wake")
 
+    def ping(self) -> bool:
+        self.calls.append("ping")
+        return True
+
     def abort(self) -> None:
         self.calls.append("abort")
 

@@ -313,32 +313,35 @@ async def test_finish_is_told_once() -> None:
 
 async def test_a_peer_that_reads_nothing_within_the_write_stall_timeout_is_given_up() -> None:
     line = await open_line(write_stall_timeout=5)
+    now = wheel().now()
     line.connection.push(text("a"))
-    assert line.connection.tick(100) == 105
-    assert line.connection.tick(105) is None
+    assert line.connection.tick(now + 5) == now + 10
+    assert line.connection.tick(now + 10) is None
     assert line.calls == ["wake", "abort"]
     assert line.connection.close_code == 1013
 
 
 async def test_a_slow_peer_that_makes_progress_is_kept() -> None:
-    line = await open_line(write_stall_timeout=5)
+    line = await open_line(write_stall_timeout=5, heartbeat_interval=None)
+    now = wheel().now()
     for word in "abc":
         line.connection.push(text(word))
-    line.connection.tick(100)
+    line.connection.tick(now + 5)
     line.connection.take()
-    assert line.connection.tick(105) == 110
+    assert line.connection.tick(now + 10) == now + 15
     line.written()
-    assert line.connection.tick(110) == 115
-    assert line.connection.tick(115) == 120
+    assert line.connection.tick(now + 15) == now + 20
+    assert line.connection.tick(now + 20) == now + 25
     assert line.connection.is_open
 
 
 async def test_a_close_that_the_peer_never_answers_is_given_up() -> None:
     line = await open_line(write_stall_timeout=5)
+    now = wheel().now()
     line.connection.close(4401)
     line.written()
-    assert line.connection.tick(100) == 105
-    assert line.connection.tick(105) is None
+    assert line.connection.tick(now + 5) == now + 10
+    assert line.connection.tick(now + 10) is None
     assert line.calls[-1] == "abort"
     assert line.connection.state is State.CLOSED
     assert line.connection.close_code == 4401

@@ -20,6 +20,7 @@ from wirework import (
     WebSocket,
 )
 from wirework.testing import HandshakeRefused, TestClient
+from wirework.timers import wheel
 
 
 class Move(msgspec.Struct):
@@ -351,8 +352,9 @@ async def test_a_peer_whose_socket_takes_nothing_is_given_up_and_the_handler_hea
         ws.peer.stop_reading()
         gate.open.set()
         await is_sent.wait()
-        assert ws.peer.connection.tick(100) == 105
-        assert ws.peer.connection.tick(105) is None
+        now = wheel().now()
+        assert ws.peer.connection.tick(now + 5) == now + 10
+        assert ws.peer.connection.tick(now + 10) is None
         await ws.assert_closed(1013, "the peer reads too slowly")
     assert ends == [1013]
 

@@ -17,7 +17,7 @@ LAYERS = (
     ("_rules", "settings"),
     ("commands",),
     ("dialects",),
-    ("timers", "handshake", "outbox", "connection", "websocket"),
+    ("timers", "handshake", "outbox", "deadlines", "connection", "websocket"),
     ("binding", "handlers"),
     ("brokers",),
     ("channels",),

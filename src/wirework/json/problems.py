@@ -43,7 +43,8 @@ _MOST = 100
 def find_problems(value: Any, info: inspect.Type, *, strict: bool = True) -> list[Problem]:
     """Return everything that is wrong with decoded JSON as the type that `info` describes.
 
-    At most the first 100: an answer must not grow far beyond the message. Empty when nothing is found that JSON Schema could say: then ask `problem_of`.
+    At most the first 100: an answer must not grow far beyond the message. Empty when nothing is
+    found that JSON Schema could say: then ask `problem_of`.
     """
     return list(islice(_Walk(strict).walk(value, info, []), _MOST))
 

@@ -104,6 +104,10 @@ class AsgiLink:
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
+    def ping(self) -> bool:
+        """Leave heartbeats to the server."""
+        return False
+
     def abort(self) -> None:
         """Give up: a handshake that takes too long, or a peer that does not read."""
         self.stop()

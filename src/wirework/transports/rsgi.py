@@ -10,22 +10,15 @@ import asyncio
 import logging
 import sys
 from contextvars import Context, copy_context
-from http import HTTPStatus
-from typing import ClassVar
+from http.client import responses
+from typing import Any, ClassVar
 
 from .. import closecodes
 from ..connection import TEXT, Connection, State
 from ..types import HeaderList
 from .base import Application
 from .rsgi_http import serve_http
-from .rsgi_scope import (
-    HttpProtocol,
-    Inbound,
-    RsgiScope,
-    WebSocketProtocol,
-    WebSocketTransport,
-    asgi_scope,
-)
+from .rsgi_scope import Inbound, RsgiScope, WebSocketProtocol, WebSocketTransport, asgi_scope
 from .rsgi_worker import Host, Worker, start, stop, worker_of
 
 __all__ = ["RsgiLink", "serve", "serve_websocket", "start", "stop"]
@@ -38,23 +31,25 @@ _CLOSE = 0
 _said: set[str] = set()
 
 
-async def serve(app: Host, scope: RsgiScope, protocol: WebSocketProtocol | HttpProtocol) -> None:
-    """Serve one RSGI scope: a WebSocket or an HTTP request."""
+async def serve(app: Host, scope: RsgiScope, protocol: Any) -> None:
+    """Serve one RSGI scope, which says what `protocol` is: a WebSocket or an HTTP request."""
     worker = worker_of(app)
     if scope.proto == "http":
-        await serve_http(app, scope, protocol, worker.state)  # type: ignore[arg-type]
+        await serve_http(app, scope, protocol, worker.state)
     else:
-        await serve_websocket(app, scope, protocol, worker)  # type: ignore[arg-type]
+        await serve_websocket(app, scope, protocol, worker)
 
 
 async def serve_websocket(
     app: Application, scope: RsgiScope, protocol: WebSocketProtocol, worker: Worker
 ) -> None:
     """Serve one handshake, and its connection until the peer is gone and handlers are done."""
-    if scope.method != "GET" or scope.http_version == "1" or worker.is_stopping:
-        protocol.close(503 if worker.is_stopping else 400)
+    if worker.is_stopping or scope.method != "GET" or scope.http_version == "1":
+        status = 503 if worker.is_stopping else 400
+        logger.info("refused a handshake by %s with %s: %s", scope.method, status, scope.path)
+        protocol.close(status)
         return
-    link = RsgiLink(protocol, worker)
+    link = RsgiLink(protocol, worker, scope.path)
     link.connection = connection = Connection(link, app.settings)
     connection.on_finished = link.finished.set
     link.opening = asyncio.current_task()
@@ -84,7 +79,7 @@ class RsgiLink:
 
     name: ClassVar[str] = "rsgi"
 
-    def __init__(self, protocol: WebSocketProtocol, worker: Worker) -> None:
+    def __init__(self, protocol: WebSocketProtocol, worker: Worker, path: str) -> None:
         self.connection: Connection
         self.finished = asyncio.Event()
         """Set when the application is done."""
@@ -94,6 +89,7 @@ class RsgiLink:
         """The task of the handshake, while it may still be cancelled for being too slow."""
         self._protocol = protocol
         self._worker = worker
+        self._path = path
         self._context: Context = copy_context()
         self._transport: WebSocketTransport | None = None
         self._receiving: asyncio.Future[Inbound] | None = None
@@ -112,9 +108,9 @@ class RsgiLink:
             return
         self._is_upgraded = True
         if subprotocol is not None:
-            _say("subprotocol", "the subprotocol %r: the client sees none", subprotocol)
+            self._say("subprotocol", "the subprotocol %r: the client sees none", subprotocol)
             connection.subprotocol = None
-        _say_headers("the answer to a handshake", headers)
+        self._say_headers("the answer to a handshake", headers)
         try:
             self._transport = await self._protocol.accept()
         except Exception as error:
@@ -125,16 +121,24 @@ class RsgiLink:
 
     async def refuse(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Answer with `status`, alone: RSGI carries neither headers nor a body."""
-        status = status if status in _STATUSES else HTTPStatus.FORBIDDEN
-        _say_headers("a refusal", [pair for pair in headers if pair[0].lower() != "content-type"])
-        if body and body.decode(errors="replace") != HTTPStatus(status).phrase:
-            _say("refusal body", "the body of a refusal: the client sees status %s only", status)
+        status = status if 200 <= status <= 599 else 403  # Granian's worker panics at others
+        self._say_headers("a refusal", headers)
+        if body and body.decode(errors="replace") != responses.get(status):
+            self._say("body", "the body of a refusal: the client sees status %s alone", status)
         self._protocol.close(status)
 
     def wake(self) -> None:
         """Send the next frame, unless one is on its way."""
         if self._sending is None:
             self._send()
+
+    def ping(self) -> bool:
+        """Leave heartbeats to the server."""
+        return False
+
+    def ping(self) -> bool:
+        """RSGI has no pings."""
+        return False
 
     def abort(self) -> None:
         """Give up: a handshake that takes too long, or a peer that does not read or answer."""
@@ -237,7 +241,7 @@ class RsgiLink:
             return
         code, reason = connection.close_code, connection.close_reason
         if code != closecodes.NORMAL or reason:
-            _say("close code", "the close code %s %r: the client sees 1005", code, reason)
+            self._say("close", "the close code %s %r: the client sees 1005", code, reason)
         self._protocol.close(None)
 
     # --- the end --------------------------------------------------------------------------------
@@ -268,22 +272,20 @@ class RsgiLink:
         self._let_go()
         self.finished.set()
 
+    # --- what cannot be carried -----------------------------------------------------------------
 
-_STATUSES = {status.value for status in HTTPStatus if 200 <= status < 600}
+    def _say_headers(self, answer: str, headers: HeaderList) -> None:
+        names = {name.lower() for name, _ in headers} - {"content-type", "content-length"}
+        if "set-cookie" in names:
+            text = "cookies with %s: a session is not kept; write it in an HTTP route"
+            self._say(f"cookies of {answer}", text, answer)
+            names.remove("set-cookie")
+        if names:
+            text = "headers with %s: left out %s"
+            self._say(f"headers of {answer}", text, answer, ", ".join(sorted(names)))
 
-
-def _say_headers(where: str, headers: HeaderList) -> None:
-    names = sorted({name.lower() for name, _ in headers})
-    if "set-cookie" in names:
-        text = "cookies with %s: the session was not kept; write it in an HTTP route"
-        _say(f"cookies, {where}", text, where)
-        names.remove("set-cookie")
-    if names:
-        _say(f"headers, {where}", "headers with %s: %s left out", where, ", ".join(names))
-
-
-def _say(kind: str, text: str, *values: object) -> None:
-    """Log, once per process and `kind`, what RSGI cannot carry."""
-    if kind not in _said:
-        _said.add(kind)
-        logger.warning(f"RSGI cannot carry {text} (said once; ASGI and native can)", *values)
+    def _say(self, kind: str, text: str, *values: object) -> None:
+        """Log, once per process and `kind`, what RSGI cannot carry."""
+        if kind not in _said:
+            _said.add(kind)
+            logger.warning(f"%s: RSGI cannot carry {text} (said once)", self._path, *values)

@@ -69,6 +69,9 @@ class AsgiBridge:
         self._queue({"type": "websocket.disconnect", "code": code, "reason": reason})
         self._wake_writer()
 
+    def pong(self) -> None:
+        """The peer has answered a ping."""
+
     def _queue(self, message: Message) -> None:
         self._messages.append(message)
         if self._receiver is not None and not self._receiver.done():

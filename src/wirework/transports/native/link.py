@@ -72,6 +72,13 @@ class NativeLink:
         """Write at the end of this turn of the event loop."""
         self._flusher.add(self)
 
+    def ping(self) -> bool:
+        """Send a ping frame."""
+        if self.wire is None:
+            return False
+        self.wire.ping()
+        return True
+
     def abort(self) -> None:
         """End the socket at once."""
         self._protocol.transport.abort()

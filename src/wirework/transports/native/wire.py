@@ -33,6 +33,9 @@ class Sink(Protocol):
     def feed(self, frame: Frame) -> None:
         """A whole message has come."""
 
+    def pong(self) -> None:
+        """The peer has answered a ping."""
+
     def lost(self, code: int = ..., reason: str = ...) -> None:
         """The peer has closed, or the socket is gone; once."""
 
@@ -57,7 +60,6 @@ class Wire(WSListener):
         "is_paused",
         "on_gone",
         "on_writable",
-        "pongs",
         "sink",
         "transport",
     )
@@ -67,7 +69,6 @@ class Wire(WSListener):
         self.sink = sink
         self.is_paused = False
         """Whether the socket takes no more for now."""
-        self.pongs = 0
         self.on_writable: Callable[[], None] | None = None
         """Called when the socket takes bytes again."""
         self.on_gone: Callable[[], None] | None = None
@@ -130,7 +131,7 @@ class Wire(WSListener):
         self.transport.write(data)
 
     def ping(self, payload: bytes = b"") -> None:
-        """Ask for a pong; `pongs` counts them."""
+        """Ask for a pong."""
         if not self._close_sent:
             self.transport.write(control_frame(PING, payload))
 
@@ -177,7 +178,7 @@ class Wire(WSListener):
             if not self._close_sent:
                 self.transport.write(control_frame(PONG, frame.get_payload_as_bytes()))
         elif kind == PONG:
-            self.pongs += 1
+            self.sink.pong()
         elif not self._close_sent:
             self._take_fragment(kind, frame)
 
