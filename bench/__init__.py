@@ -1,0 +1,1 @@
+"""Measures Wirework and its peers side by side; `scripts/bench` runs it."""

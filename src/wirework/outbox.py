@@ -21,13 +21,15 @@ class Outgoing(msgspec.Struct, gc=False):
     """One frame to write: built once, even when it goes to many connections.
 
     `key` names the stream it belongs to, for the overflow policy "latest"; "" belongs to none.
-    `wire` is for the transport: the bytes with their header, where it makes them itself.
+    `wire` and `deflated` are for the transport: the bytes with their header, plain and compressed,
+    where it makes them itself.
     """
 
     opcode: int
     data: bytes
     key: str = ""
     wire: bytes | None = None
+    deflated: bytes | None = None
 
 
 class Bounds:

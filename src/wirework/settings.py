@@ -53,6 +53,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     max_message_size: Annotated[int, rules.SIZE] = 64 * 1024
     """Bytes of the largest message taken, after decompression; over it 1009. Default 65,536."""
 
+    compression: Annotated[bool, rules.FLAG] = False
+    """Compress messages on the native transport where the client can. Default False."""
+
+    compression_threshold: Annotated[int, rules.SIZE] = 1024
+    """Bytes from which on a message is compressed. Default 1,024."""
+
     inbox_frames: Annotated[int, rules.COUNT] = 64
     """Frames waiting for a handler before reading from the socket stops. Default 64."""
 

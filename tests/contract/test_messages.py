@@ -126,4 +126,6 @@ async def test_messages_before_the_close_are_all_handled_and_then_the_hook(
     entries = await seen(server, id, 21)
     assert [entry[1] for entry in entries if entry[0] == "ended"] == [str(n) for n in range(10)]
     assert [entry[0] for entry in entries].count("disconnect") == 1
-    assert entries[-1][0] == "disconnect"
+    code = expected(server, "code of the peer's close", 4000)
+    reason = expected(server, "reason of the peer's close", "that was all")
+    assert entries[-1] == ["disconnect", code, reason]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from wirework.errors import SettingsError
 from wirework.settings import Settings
 
-FLAGS = ["websocket", "debug", "require_origin", "session_https_only"]
-SIZES = ["max_message_size", "inbox_bytes", "outbox_bytes"]
+FLAGS = ["websocket", "debug", "compression", "require_origin", "session_https_only"]
+SIZES = ["max_message_size", "compression_threshold", "inbox_bytes", "outbox_bytes"]
 COUNTS = ["inbox_frames", "outbox_frames", "session_max_age"]
 SECONDS = ["write_stall_timeout", "handshake_timeout"]
 

@@ -19,6 +19,9 @@ logger = logging.getLogger("wirework")
 _GRACE = 5.0
 """Seconds for the end of a connection whose server has cancelled it."""
 
+_PATIENCE = 1.0
+"""Seconds that a server may take to tell why it cannot send."""
+
 _PRIVATE = 3000
 """Added to a standard close code for servers that refuse it (Daphne): 1011 becomes 4011."""
 
@@ -64,10 +67,12 @@ class AsgiLink:
         extensions = scope.get("extensions") or {}
         self._has_denials = "websocket.http.response" in extensions
         self._is_granian = "http.response.pathsend" in extensions
+        """Granian stops its sockets before the application: a close then makes it panic."""
         self._writer: asyncio.Task[None] | None = None
         self._readable = asyncio.Event()
         self._readable.set()
         self._is_late = False
+        self._is_unwritable = False
 
     # --- the connection's calls -----------------------------------------------------------------
 
@@ -117,7 +122,8 @@ class AsgiLink:
 
     def pause_reading(self) -> None:
         """Ask the server for no further message."""
-        self._readable.clear()
+        if not self._is_unwritable:
+            self._readable.clear()
 
     def resume_reading(self) -> None:
         """Ask for messages again."""
@@ -154,12 +160,20 @@ class AsgiLink:
                     await self._send({"type": "websocket.send", "bytes": frame.data})
             if connection.state is State.CLOSING:
                 await self._end_reading()
-                await self._close(connection.close_code or 0, connection.close_reason)
+                if not (self._is_granian and connection.close_code == closecodes.RESTARTING):
+                    await self._close(connection.close_code or 0, connection.close_reason)
                 connection.lost()
         except Exception as error:
+            await self._hear_out()
             self._gone(error)
         finally:
             self._writer = None
+
+    async def _hear_out(self) -> None:
+        """Read what had arrived before the peer went, and the code it went with."""
+        self._is_unwritable = True
+        self._readable.set()
+        await asyncio.wait([self.reader], timeout=_PATIENCE)
 
     async def _close(self, code: int, reason: str) -> None:
         message = {"type": "websocket.close", "code": code, "reason": reason}

@@ -133,10 +133,6 @@ class RsgiLink:
             self._send()
 
     def ping(self) -> bool:
-        """Leave heartbeats to the server."""
-        return False
-
-    def ping(self) -> bool:
         """RSGI has no pings."""
         return False
 

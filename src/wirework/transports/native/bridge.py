@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import closecodes
 from ...types import Frame, Message, Scope
+from .deflate import THRESHOLD
 from .frames import frame_header
 from .wire import Wire
 
@@ -111,12 +112,13 @@ class AsgiBridge:
         if self._has_ended:
             raise _gone()
         if kind == "websocket.send":
-            data = message.get("bytes")
+            opcode, data = 2, message.get("bytes")
             if data is None:
-                payload = message["text"].encode()
-                wire.write(frame_header(1, len(payload)) + payload)
+                opcode, data = 1, message["text"].encode()
+            if wire.deflater is None:
+                wire.write(frame_header(opcode, len(data)) + data)
             else:
-                wire.write(frame_header(2, len(data)) + data)
+                wire.write(wire.deflater.frame(opcode, data))
         elif kind == "websocket.close":
             self._close(wire, message)
         else:
@@ -152,7 +154,8 @@ class AsgiBridge:
     def _accept(self, message: Message) -> None:
         headers = message.get("headers") or []
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-        wire = self._wire = Wire(self._protocol.transport, self, self._size)
+        threshold = THRESHOLD if self._protocol.has_deflate else None
+        wire = self._wire = self._protocol.make_wire(self, self._size, threshold)
         wire.on_writable = self._wake_writer
         self._log("[accepted]")
         self._protocol.accept(wire, message.get("subprotocol"), pairs)

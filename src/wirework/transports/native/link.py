@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...connection import Connection, Outgoing, State
 from ...types import HeaderList, Scope
 from ..base import Application
+from .deflate import Deflater
 from .frames import SHORT, frame_header
 from .wire import Wire
 
@@ -44,14 +45,16 @@ class Flusher:
 class NativeLink:
     """What a Wirework connection on the native transport calls."""
 
-    __slots__ = ("_flusher", "_protocol", "connection", "wire")
+    __slots__ = ("_flusher", "_protocol", "_threshold", "connection", "wire")
 
     name: ClassVar[str] = "native"
 
     def __init__(self, protocol: NativeProtocol, app: Application) -> None:
         self._protocol = protocol
         self._flusher = protocol.flusher
-        self.connection = Connection(self, app.settings)
+        settings = app.settings
+        self._threshold = settings.compression_threshold if settings.compression else None
+        self.connection = Connection(self, settings)
         self.wire: Wire | None = None
 
     async def accept(self, subprotocol: str | None, headers: HeaderList) -> None:
@@ -60,7 +63,7 @@ class NativeLink:
         if self._protocol.is_lost:
             return
         size = self._protocol.size_limit(connection)
-        self.wire = wire = Wire(self._protocol.transport, connection, size)
+        self.wire = wire = self._protocol.make_wire(connection, size, self._threshold)
         wire.on_writable = self._writable
         self._protocol.accept(wire, subprotocol, headers)
 
@@ -99,7 +102,10 @@ class NativeLink:
             return
         frames, is_all = self.connection.take_many(_CHUNK)
         if frames:
-            wire.transport.write(_joined(frames))
+            deflater = wire.deflater
+            wire.transport.write(
+                _joined(frames) if deflater is None else _deflated(frames, deflater)
+            )
         if not is_all:
             if not wire.is_paused:
                 self._flusher.add(self)
@@ -122,6 +128,21 @@ def _joined(frames: list[Outgoing]) -> bytes:
         parts.append(SHORT[frame.opcode][size] if size < 126 else frame_header(frame.opcode, size))
         parts.append(data)
     return b"".join(parts)
+
+
+def _deflated(frames: list[Outgoing], deflater: Deflater) -> bytes:
+    return b"".join([_deflated_frame(frame, deflater) for frame in frames])
+
+
+def _deflated_frame(frame: Outgoing, deflater: Deflater) -> bytes:
+    """Return a frame, compressed once for all connections with the usual window."""
+    if len(frame.data) < deflater.threshold:
+        return _joined([frame])
+    if not deflater.is_shared:
+        return deflater.frame(frame.opcode, frame.data)
+    if frame.deflated is None:
+        frame.deflated = deflater.frame(frame.opcode, frame.data)
+    return frame.deflated
 
 
 class NativeEntry:

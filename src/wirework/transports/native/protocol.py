@@ -10,6 +10,8 @@ from urllib.parse import unquote
 from ...connection import Connection
 from ...types import HeaderList, Scope
 from .bridge import AsgiBridge
+from .compressed import CompressedWire
+from .deflate import negotiate
 from .frames import response, switching
 from .link import Flusher, NativeEntry
 from .upgrade import BadUpgrade, Upgrade, accept_key, read_upgrade
@@ -124,12 +126,32 @@ class NativeProtocol(asyncio.Protocol):
         """Return the largest message in bytes that `connection` takes."""
         return connection.max_message_size
 
+    @property
+    def has_deflate(self) -> bool:
+        """Whether the server's configuration allows compression."""
+        return bool(self._config.ws_per_message_deflate)
+
+    def make_wire(self, sink: Sink, max_message_size: int, threshold: int | None) -> Wire:
+        """Return the wire for this socket.
+
+        It compresses messages of `threshold` bytes and more if the peer can; None: it does not.
+        """
+        agreement = None
+        if threshold is not None and self._upgrade is not None:
+            agreement = negotiate(self._upgrade.extensions)
+        if threshold is None or agreement is None:
+            return Wire(self.transport, sink, max_message_size)
+        return CompressedWire(self.transport, sink, max_message_size, agreement, threshold)
+
     def accept(self, wire: Wire, subprotocol: str | None, headers: HeaderList) -> None:
         """Answer 101 and give the socket to picows."""
         assert self._upgrade is not None
         own = self._server_state.default_headers
         default = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in own]
-        answer = switching(accept_key(self._upgrade.key), subprotocol, [*default, *headers])
+        lines = [*default, *headers]
+        if wire.extension is not None:
+            lines.append(("Sec-WebSocket-Extensions", wire.extension))
+        answer = switching(accept_key(self._upgrade.key), subprotocol, lines)
         self.is_answered = True
         self.wire = wire
         wire.on_gone = self._forget

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from ... import closecodes
 from ...types import Frame
+from .deflate import Deflater
 from .frames import CLOSE, PING, PONG, close_frame, control_frame
 from .parser import WSListener, WSMsgType, feed, make_parser
 
@@ -49,6 +50,11 @@ class Wire(WSListener):
         max_message_size: bytes of a message, all fragments together; over it 1009.
     """
 
+    extension: str | None = None
+    """What the answer says about extensions of the protocol."""
+    deflater: Deflater | None = None
+    """Makes the frames to write, where compression was agreed on."""
+
     __slots__ = (
         "_close_sent",
         "_decoder",
@@ -84,7 +90,7 @@ class Wire(WSListener):
 
     def start(self, early: bytes) -> Any:
         """Return the protocol to give to the socket; `early` came before it had one."""
-        parser = make_parser(self, self._fail_soon, self._max_size)
+        parser = make_parser(self, self._fail_soon, self._max_frame())
         if early:
             feed(parser, early)
         return parser
@@ -165,6 +171,13 @@ class Wire(WSListener):
         """Fail after this turn: picows looks one frame ahead, the one before is still to come."""
         asyncio.get_running_loop().call_soon(self.fail, code, reason)
 
+    def _fail_size(self) -> None:
+        self.fail(closecodes.MESSAGE_TOO_BIG, f"at most {self._max_size} bytes")
+
+    def _max_frame(self) -> int:
+        """The largest payload of a frame in bytes."""
+        return self._max_size
+
     def _lose(self, code: int, reason: str) -> None:
         if not self._is_lost:
             self._is_lost = True
@@ -205,13 +218,15 @@ class Wire(WSListener):
             self._opcode = kind
             self._decoder = _Utf8() if kind == TEXT else None
             self._is_plain = False
-        payload = frame.get_payload_as_bytes()
+        self._add(parts, frame.get_payload_as_bytes(), frame.fin)
+
+    def _add(self, parts: bytearray, payload: bytes, is_last: bool) -> None:
         parts += payload
         if len(parts) > self._max_size:
-            self.fail(closecodes.MESSAGE_TOO_BIG, f"at most {self._max_size} bytes")
-        elif self._decoder is not None and not _is_valid(self._decoder, payload, frame.fin):
+            self._fail_size()
+        elif self._decoder is not None and not _is_valid(self._decoder, payload, is_last):
             self.fail(closecodes.INVALID_DATA, "not UTF-8")
-        elif frame.fin:
+        elif is_last:
             self._finish(parts)
 
     def _finish(self, parts: bytearray) -> None:

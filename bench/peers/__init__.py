@@ -1,0 +1,5 @@
+"""The peers: one small server each, written the way its own documentation would.
+
+Each serves `/echo` (text back), `/json` (a typed move, answered with its sum) and `/fanout` (each
+message goes to every connection).
+"""

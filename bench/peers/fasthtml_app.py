@@ -1,0 +1,32 @@
+"""FastHTML: it takes JSON fields and answers in HTML."""
+
+import json as stdlib
+
+from fasthtml.common import FastHTML, NotStr
+
+app = FastHTML(exts="ws")
+people = {}
+
+
+@app.ws("/echo")
+async def echo(msg: str):
+    return msg
+
+
+@app.ws("/json")
+async def json(x: int, y: int, text: str):
+    return NotStr(stdlib.dumps({"sum": x + y, "text": text}))
+
+
+def joined(ws, send):
+    people[id(ws)] = send
+
+
+def left(ws):
+    people.pop(id(ws), None)
+
+
+@app.ws("/fanout", conn=joined, disconn=left)
+async def fanout(msg: str):
+    for send in list(people.values()):
+        await send(msg)

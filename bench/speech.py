@@ -1,0 +1,65 @@
+"""What the load generator says to a peer: plain frames, Socket.IO's or FastHTML's."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+__all__ = ["FASTHTML", "PLAIN", "SOCKET_IO", "Speech", "TEXT"]
+
+TEXT = "All work and no play makes a socket dull; all play, no work: 64."
+_MOVE = {"x": 17, "y": 25, "text": TEXT[:32]}
+
+
+class Speech(NamedTuple):
+    """How one kind of peer wants to be talked to.
+
+    `paths` and `messages` are by endpoint: echo, json, fanout. A peer that greets sends
+    `greetings` frames, each answered by the next of `answers`, before it takes messages.
+    """
+
+    paths: dict[str, str]
+    messages: dict[str, bytes]
+    greetings: int = 0
+    answers: tuple[bytes, ...] = ()
+
+    def is_reply(self, endpoint: str, payload: bytes) -> bool:
+        """Whether `payload` is what the endpoint must say to its message."""
+        text = payload.decode()
+        if endpoint != "json":
+            return TEXT in text
+        return '"sum"' in text and "42" in text and str(_MOVE["text"]) in text
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+_PATHS = {"echo": "/echo", "json": "/json", "fanout": "/fanout"}
+_ENGINE = "/socket.io/?EIO=4&transport=websocket"
+
+PLAIN = Speech(
+    _PATHS, {"echo": TEXT.encode(), "json": _compact(_MOVE), "fanout": TEXT.encode()}
+)
+"""Text and JSON as they are."""
+
+FASTHTML = PLAIN._replace(
+    messages={
+        "echo": _compact({"msg": TEXT}),
+        "json": _compact(_MOVE),
+        "fanout": _compact({"msg": TEXT}),
+    }
+)
+"""FastHTML takes JSON only, as htmx sends it; it answers in HTML."""
+
+SOCKET_IO = Speech(
+    dict.fromkeys(_PATHS, _ENGINE),
+    {
+        "echo": b"42" + _compact(["echo", TEXT]),
+        "json": b"42" + _compact(["move", _MOVE]),
+        "fanout": b"42" + _compact(["publish", TEXT]),
+    },
+    greetings=2,
+    answers=(b"40",),
+)
+"""Engine.IO 4 over WebSocket alone: its `open` is answered by joining the root namespace."""
