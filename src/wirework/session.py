@@ -41,6 +41,9 @@ _alive: set[asyncio.Task[None]] = set()
 """Workers at work: the event loop alone would not keep them from being collected."""
 
 
+_UNREAD: Any = object()
+
+
 class MessageEndpoint:
     """Style 2: a function called for each message, with hooks for both ends.
 
@@ -216,28 +219,35 @@ class MessageSession:
     async def _work_shortly(self, shortcut: Shortcut) -> None:
         """Handle the inbox the short way; what that cannot do takes the long one."""
         connection = self.ws.connection
-        inbox = connection.inbox
-        function, read, encode = shortcut
+        inbox, outbox = connection.inbox, connection.outbox
+        function, read, encode, special = shortcut
         while inbox:
             frame = connection.next_frame()
-            if type(frame) is not str:
+            try:
+                argument = read(frame) if type(frame) is str else _UNREAD
+            except Exception:
+                argument = _UNREAD
+            if argument is _UNREAD:
                 await self._take(frame)
                 continue
             try:
-                value = await function(read(frame))
+                value = await function(argument)
                 if value is None or connection.close_code is not None:
                     continue
-                data = encode(value)
+                try:
+                    data = None if type(value) in special else encode(value)
+                except Exception:
+                    data = None
                 if data is None:
-                    await self._say_all(value)
+                    await self._say_value(value)
                     continue
-                if connection.outbox.is_congested:
+                if outbox.is_congested:
                     await connection.make_room()
                 connection.push(Outgoing(TEXT, data))
             except Exception as error:
                 await self._fail(error, None)
 
-    async def _say_all(self, value: Any) -> None:
+    async def _say_value(self, value: Any) -> None:
         frame = self._encode(value, Call(None))
         if frame is not None:
             await self.ws.send_frame(frame)

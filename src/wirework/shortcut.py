@@ -12,7 +12,7 @@ from .binding.plan import Plan
 from .dialects.base import Dialect
 from .dialects.raw import Raw
 from .errors import Close
-from .json import JsonAdapter
+from .json import JsonAdapter, MsgspecAdapter
 
 __all__ = ["Shortcut", "shortcut_of"]
 
@@ -24,9 +24,11 @@ class Shortcut(NamedTuple):
 
     function: Callable[[Any], Awaitable[Any]]
     read: Callable[[Any], Any]
-    """From the text of the frame to the argument; raises what the plan's payload raises."""
-    encode: Callable[[Any], bytes | None]
-    """From the answer to the payload of a text frame; None: it takes the long way."""
+    """From the text of the frame to the argument; whatever it raises, the long way tells better."""
+    encode: Callable[[Any], bytes]
+    """From the answer to the payload of a text frame; on any error the long way is taken."""
+    special: frozenset[type]
+    """Types of answers that take the long way."""
 
 
 def shortcut_of(dialect: Dialect, plan: Plan, json: JsonAdapter) -> Shortcut | None:
@@ -35,20 +37,12 @@ def shortcut_of(dialect: Dialect, plan: Plan, json: JsonAdapter) -> Shortcut | N
         return None
     assert plan.payload is not None
     if dialect.mode == "json":
-        return Shortcut(plan.function, plan.payload.read_whole, _json_encoder(json))
+        read = plan.payload.read_whole
+        encode: Callable[[Any], bytes] = json.encode
+        if isinstance(json, MsgspecAdapter):
+            read = json.bare_decoder(plan.payload.parameters[0].annotation)
+            encode = json.bare_encode
+        return Shortcut(plan.function, read, encode, _NOT_JSON)
     if dialect.mode == "text":
-        return Shortcut(plan.function, plan.payload.read_whole, _encode_text)
+        return Shortcut(plan.function, str, str.encode, frozenset())
     return None
-
-
-def _json_encoder(json: JsonAdapter) -> Callable[[Any], bytes | None]:
-    encode = json.encode
-
-    def encode_json(value: Any) -> bytes | None:
-        return None if type(value) in _NOT_JSON else encode(value)
-
-    return encode_json
-
-
-def _encode_text(value: Any) -> bytes | None:
-    return value.encode() if type(value) is str else None

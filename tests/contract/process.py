@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["COMMANDS", "ServerProcess", "start"]
@@ -50,6 +51,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
             )
 
@@ -86,8 +88,9 @@ class ServerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """End it at once, if it lives."""
-        self.process.kill()
+        """End it and its workers at once, if they live."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._reserved.close()
 

@@ -67,14 +67,19 @@ class RawClient:
 
     async def frame(self) -> tuple[int, bytes]:
         """Return opcode and payload of the server's next frame."""
-        async with asyncio.timeout(TIMEOUT):
-            first, size = await self._reader.readexactly(2)
-            if size == 126:
-                size = int.from_bytes(await self._reader.readexactly(2), "big")
-            payload = await self._reader.readexactly(size)
+        first, payload = await self.whole_frame()
         if first & 0x40:
             payload = zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
         return first & 0x0F, payload
+
+    async def whole_frame(self) -> tuple[int, bytes]:
+        """Return the first byte and the payload, as it is, of the server's next frame."""
+        async with asyncio.timeout(TIMEOUT):
+            first, size = await self._reader.readexactly(2)
+            if size > 125:
+                length = await self._reader.readexactly(2 if size == 126 else 8)
+                size = int.from_bytes(length, "big")
+            return first, await self._reader.readexactly(size)
 
     async def rest(self) -> bytes:
         """Return everything until the server ends the connection."""

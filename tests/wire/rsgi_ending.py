@@ -20,7 +20,8 @@ record = Record()
 
 
 def note(*words: object) -> None:
-    print("NOTE", *words, flush=True)
+    """Write a line at once, so that the server's own lines do not come between its words."""
+    os.write(1, " ".join(("NOTE", *map(str, words), "\n")).encode())
 
 
 @asynccontextmanager

@@ -64,6 +64,12 @@ class MsgspecAdapter(_Adapter):
     """The default: decodes straight into the type, in one pass."""
 
     name = "msgspec"
+    bare_encode = staticmethod(encode)
+    """`encode` with msgspec's errors, for who falls back to `encode` on any of them."""
+
+    def bare_decoder(self, type: Any) -> Callable[[bytes | str], Any]:
+        """Return `decoder` with msgspec's errors, for who falls back to it on any of them."""
+        return plan_of(type).bare_decoder()
 
     def encode(self, value: object) -> bytes:
         """Return `value` as JSON; see `JsonAdapter.encode`."""

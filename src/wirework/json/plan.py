@@ -54,7 +54,7 @@ class Plan:
 
     def decoder(self) -> Callable[[bytes | str], Any]:
         """Return msgspec's decoder of the type, with the protocol's errors."""
-        decode = msgspec.json.Decoder(self.type, dec_hook=read).decode
+        decode = self.bare_decoder()
         explain = self.explain
 
         def decode_typed(data: bytes | str) -> Any:
@@ -64,6 +64,10 @@ class Plan:
                 raise explain(data, error) from error
 
         return decode_typed
+
+    def bare_decoder(self) -> Callable[[bytes | str], Any]:
+        """Return msgspec's decoder of the type, with msgspec's errors."""
+        return msgspec.json.Decoder(self.type, dec_hook=read).decode
 
     def converter(self, *, strict: bool) -> Callable[[object], Any]:
         """Return a function from decoded builtins to the type, with the protocol's errors."""

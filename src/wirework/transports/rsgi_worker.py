@@ -29,6 +29,9 @@ logger = logging.getLogger("wirework")
 _GRACE = 5.0
 """Seconds that handlers and hooks have at the end."""
 
+_SETTLE = 0.2
+"""Seconds for the server to write its last answers: stopped before, it waits for them for ever."""
+
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -95,6 +98,7 @@ class Worker:
                 for link in links:
                     await link.finished.wait()
                     await link.gone.wait()
+        await asyncio.sleep(_SETTLE)
 
     async def stop(self) -> None:
         """End what `drain` did not reach, then leave the lifespan. Nothing can be sent now."""

@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.protocols.utils import ClientDisconnected
+
 from ... import closecodes
+from ...timers import wheel
 from ...types import Frame, Message, Scope
 from .deflate import THRESHOLD
 from .frames import frame_header
@@ -22,56 +26,94 @@ if TYPE_CHECKING:
 __all__ = ["AsgiBridge"]
 
 logger = logging.getLogger("uvicorn.error")
-_MAX_QUEUED = 32
-"""Messages waiting for the application before the socket is read no further."""
+_MAX_WAITING = 64 * 1024
+"""Bytes waiting for the application before the socket is read no further."""
 
 
 class AsgiBridge:
     """The `receive` and `send` of one connection."""
 
     __slots__ = (
+        "_config",
+        "_has_closed",
         "_has_ended",
         "_is_reading_paused",
         "_messages",
+        "_pong_due",
         "_protocol",
         "_receiver",
         "_response",
-        "_size",
+        "_waiting",
         "_wire",
         "_writable",
+        "is_unused",
         "scope",
     )
 
     def __init__(self, protocol: NativeProtocol, config: Any, scope: Scope) -> None:
         self.scope = scope
+        self.is_unused = False
+        """Whether a Wirework application has taken the connection over."""
         self._protocol = protocol
-        self._size: int = config.ws_max_size
+        self._config = config
         self._messages: deque[Message] = deque([{"type": "websocket.connect"}])
+        self._waiting = 0
+        """Bytes of the messages that wait."""
         self._receiver: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._wire: Wire | None = None
         self._response: tuple[int, list[tuple[str, str]], bytearray] | None = None
+        self._has_closed = False
+        """Whether the application has closed or refused."""
         self._has_ended = False
+        """Whether nothing can be sent any more."""
         self._is_reading_paused = False
+        self._pong_due: float | None = None
 
     # --- what the wire calls --------------------------------------------------------------------
 
     def feed(self, frame: Frame) -> None:
         """Queue a message for the application."""
         kind = "text" if isinstance(frame, str) else "bytes"
+        self._waiting += len(frame)
         self._queue({"type": "websocket.receive", kind: frame})
-        if len(self._messages) >= _MAX_QUEUED and not self._is_reading_paused:
+        is_full = self._waiting >= _MAX_WAITING or len(self._messages) >= self._config.ws_max_queue
+        if is_full and not self._is_reading_paused:
             self._is_reading_paused = True
             self._protocol.transport.pause_reading()
 
     def lost(self, code: int = closecodes.ABNORMAL, reason: str = "") -> None:
         """Queue the disconnect, and wake whoever waits to send."""
         self._has_ended = True
+        wheel().forget(self)
         self._queue({"type": "websocket.disconnect", "code": code, "reason": reason})
         self._wake_writer()
 
     def pong(self) -> None:
         """The peer has answered a ping."""
+        if self._pong_due is not None and not self._has_ended:
+            self._pong_due = None
+            self._look_after(self._config.ws_ping_interval)
+
+    def tick(self, now: float) -> float | None:
+        """Ping, or end a connection whose peer has not answered one; the wheel calls it."""
+        wire, timeout = self._wire, self._config.ws_ping_timeout
+        if wire is None or self._has_ended:
+            return None
+        if self._pong_due is not None and not self._is_reading_paused:
+            wire.fail(closecodes.INTERNAL_ERROR, "keepalive ping timeout")
+            return None
+        if self._pong_due is None:
+            wire.ping()
+            if not timeout:
+                return now + float(self._config.ws_ping_interval)
+        self._pong_due = now + float(timeout)
+        return self._pong_due
+
+    def _look_after(self, seconds: float | None) -> None:
+        if seconds:
+            clock = wheel()
+            clock.watch(self, clock.now() + seconds)
 
     def _queue(self, message: Message) -> None:
         self._messages.append(message)
@@ -83,24 +125,39 @@ class AsgiBridge:
     async def receive(self) -> Message:
         """Return the next message."""
         while not self._messages:
-            self._receiver = asyncio.get_running_loop().create_future()
-            try:
-                await self._receiver
-            finally:
-                self._receiver = None
+            await self._until_fed()
         message = self._messages.popleft()
-        if self._is_reading_paused and len(self._messages) * 2 <= _MAX_QUEUED:
+        if self._waiting:
+            self._waiting -= len(message.get("text") or message.get("bytes") or b"")
+        if self._is_reading_paused and self._has_half_read():
             self._is_reading_paused = False
             if not self._protocol.transport.is_closing():
                 self._protocol.transport.resume_reading()
         return message
 
+    def _has_half_read(self) -> bool:
+        return (
+            len(self._messages) * 2 <= self._config.ws_max_queue
+            and self._waiting * 2 <= _MAX_WAITING
+        )
+
+    async def _until_fed(self) -> None:
+        if self._receiver is not None:
+            await asyncio.wait([self._receiver])
+            return
+        self._receiver = asyncio.get_running_loop().create_future()
+        try:
+            await self._receiver
+        finally:
+            self._receiver = None
+
     async def send(self, message: Message) -> None:
         """Do what `message` says.
 
         Raises:
-            OSError: the peer has gone (ASGI, "Disconnected Client").
+            ClientDisconnected: the peer has gone; an OSError (ASGI, "Disconnected Client").
             RuntimeError: not a message for this state of the connection.
+            ValueError: a header or a close code that cannot be sent.
         """
         kind = message["type"]
         wire = self._wire
@@ -110,7 +167,7 @@ class AsgiBridge:
         if wire.is_paused and not self._has_ended:
             await self._until_writable()
         if self._has_ended:
-            raise _gone()
+            raise self._refusal(kind, "after sending 'websocket.close'")
         if kind == "websocket.send":
             opcode, data = 2, message.get("bytes")
             if data is None:
@@ -126,25 +183,26 @@ class AsgiBridge:
                 f"Expected ASGI message 'websocket.send' or 'websocket.close', but got {kind!r}."
             )
 
+    def _refusal(self, kind: str, why: str) -> Exception:
+        """Return what tells the application that it cannot send."""
+        if self._has_closed and not self._protocol.is_lost:
+            return RuntimeError(f"Unexpected ASGI message {kind!r}, {why}.")
+        return ClientDisconnected("the peer has gone")
+
     def _answer(self, kind: str, message: Message) -> None:
-        if self._protocol.is_lost:
-            raise _gone()
+        if self._has_ended or self._protocol.is_answered:
+            raise self._refusal(kind, "after the handshake was refused")
         if self._response is not None:
             self._add_body(kind, message)
-        elif self._protocol.is_answered:
-            raise RuntimeError(
-                f"Unexpected ASGI message {kind!r}, after the handshake was refused."
-            )
         elif kind == "websocket.accept":
             self._accept(message)
         elif kind == "websocket.close":
-            self._log(403)
-            self._protocol.refuse(403, (), b"")
-            self.lost()
+            self._refuse(403, [], b"")
         elif kind == "websocket.http.response.start":
-            headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]]
-            self._response = (message["status"], headers, bytearray())
-            self._log(message["status"])
+            status = message["status"]
+            if not 100 <= status < 600:
+                raise RuntimeError(f"Invalid HTTP status code '{status}' in response.")
+            self._response = (status, _decoded(message.get("headers")), bytearray())
         else:
             raise RuntimeError(
                 "Expected ASGI message 'websocket.accept', 'websocket.close' or "
@@ -152,13 +210,13 @@ class AsgiBridge:
             )
 
     def _accept(self, message: Message) -> None:
-        headers = message.get("headers") or []
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         threshold = THRESHOLD if self._protocol.has_deflate else None
-        wire = self._wire = self._protocol.make_wire(self, self._size, threshold)
+        wire = self._protocol.make_wire(self, self._config.ws_max_size, threshold)
+        headers = _decoded(message.get("headers"))
+        self._protocol.accept(wire, message.get("subprotocol") or None, headers)
         wire.on_writable = self._wake_writer
-        self._log("[accepted]")
-        self._protocol.accept(wire, message.get("subprotocol"), pairs)
+        self._wire = wire
+        self._look_after(self._config.ws_ping_interval)
 
     def _add_body(self, kind: str, message: Message) -> None:
         if kind != "websocket.http.response.body":
@@ -170,15 +228,22 @@ class AsgiBridge:
         body += message.get("body") or b""
         if not message.get("more_body"):
             self._response = None
-            self._protocol.refuse(status, headers, bytes(body))
-            self.lost()
+            self._refuse(status, headers, bytes(body))
+
+    def _refuse(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self._protocol.refuse(status, headers, body)
+        self._has_closed = True
+        self.lost()
 
     def _close(self, wire: Wire, message: Message) -> None:
         code = message.get("code") or closecodes.NORMAL
-        reason = message.get("reason") or ""
-        self._has_ended = True
-        self._queue({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if not closecodes.is_sendable(code):
+            raise ValueError(f"expected a close code that may be sent, got {code!r}")
+        reason = closecodes.shorten_reason(message.get("reason") or "")
         wire.close(code, reason)
+        self._has_closed = True
+        self._is_reading_paused = False
+        self.lost(code, reason)
 
     async def _until_writable(self) -> None:
         if self._writable is None:
@@ -194,32 +259,30 @@ class AsgiBridge:
 
     def failed(self, error: BaseException) -> None:
         """The application raised."""
-        if isinstance(error, OSError) and self._has_ended:
+        if isinstance(error, ClientDisconnected):
             return
         if not isinstance(error, asyncio.CancelledError):
             logger.error("Exception in ASGI application\n", exc_info=error)
-        if self._wire is not None:
-            self._wire.close(closecodes.INTERNAL_ERROR)
-        else:
-            self._protocol.refuse(500, (), b"Internal Server Error")
+        self._end(closecodes.INTERNAL_ERROR)
 
     def returned(self, result: object) -> None:
         """The application returned: what it left open is closed."""
         if result is not None:
             logger.error("ASGI callable should return None, but returned '%s'.", result)
-        if self._wire is not None:
-            self._wire.close(closecodes.NORMAL)
-        elif not self._protocol.is_answered:
+        if self._is_unanswered():
             logger.error("ASGI callable returned without completing handshake.")
+        self._end(closecodes.NORMAL)
+
+    def _end(self, code: int) -> None:
+        if self._wire is not None:
+            self._wire.close(code)
+            self._has_ended = True
+        elif self._is_unanswered():
             self._protocol.refuse(500, (), b"Internal Server Error")
 
-    def _log(self, what: object) -> None:
-        client = self.scope["client"]
-        address = f"{client[0]}:{client[1]}" if client and client[1] is not None else ""
-        query = self.scope["query_string"].decode("ascii")
-        path = self.scope["path"] + (f"?{query}" if query else "")
-        logger.info('%s - "WebSocket %s" %s', address, path, what)
+    def _is_unanswered(self) -> bool:
+        return not (self.is_unused or self._has_ended or self._protocol.is_answered)
 
 
-def _gone() -> OSError:
-    return ConnectionResetError("the peer has gone")
+def _decoded(headers: Iterable[tuple[bytes, bytes]] | None) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers or ()]

@@ -14,6 +14,7 @@ __all__ = ["CompressedWire"]
 
 _TEXT = WSMsgType.TEXT
 _BINARY = WSMsgType.BINARY
+_take_plain = Wire.on_ws_frame
 
 
 class CompressedWire(Wire):
@@ -45,17 +46,15 @@ class CompressedWire(Wire):
         """Take one frame; the payload is only valid within this call."""
         kind = frame.msg_type
         is_data = kind is _TEXT or kind is _BINARY
-        if not is_data:
-            super().on_ws_frame(transport, frame)
-        elif frame.rsv1 and not frame.rsv2 and not frame.rsv3:
+        if frame.rsv1 and is_data and not frame.rsv2 and not frame.rsv3:
             if self._is_plain and frame.fin:
                 self._take_deflated(kind, frame)
             elif not self._is_lost:
                 self._take(int(kind), frame)
-        elif self._is_plain and frame.payload_size > self._max_size:
+        elif frame.payload_size > self._max_size and is_data and self._is_plain:
             self._fail_size()
         else:
-            super().on_ws_frame(transport, frame)
+            _take_plain(self, transport, frame)
 
     def _max_frame(self) -> int:
         """What cannot be compressed becomes a little larger by it."""

@@ -51,7 +51,7 @@ def switching(accept: bytes, subprotocol: str | None, headers: Iterable[tuple[st
         b"Sec-WebSocket-Accept: " + accept
     ]
     if subprotocol is not None:
-        lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii"))
+        lines += _lines([("Sec-WebSocket-Protocol", subprotocol)])
     lines += _lines(headers)
     return b"\r\n".join(lines) + b"\r\n\r\n"
 

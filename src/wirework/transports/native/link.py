@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, ClassVar
 
+from ... import closecodes
 from ...connection import Connection, Outgoing, State
 from ...types import HeaderList, Scope
 from ..base import Application
@@ -15,10 +18,14 @@ from .wire import Wire
 if TYPE_CHECKING:
     from .protocol import NativeProtocol
 
-__all__ = ["NativeLink"]
+__all__ = ["Flusher", "NativeEntry", "NativeLink"]
+
+logger = logging.getLogger("wirework")
 
 _CHUNK = 256 * 1024
 """Bytes handed to the socket in one write: a peer that stops reading costs not much more."""
+_GRACE = 5.0
+"""Seconds for the end of a connection whose call the server has cancelled."""
 
 
 class Flusher:
@@ -39,13 +46,25 @@ class Flusher:
     def _flush(self) -> None:
         links, self._links = self._links, []
         for link in links:
-            link.flush()
+            try:
+                link.flush()
+            except Exception:
+                logger.exception("%s: could not write", link.connection.id)
+                link.abort()
 
 
 class NativeLink:
     """What a Wirework connection on the native transport calls."""
 
-    __slots__ = ("_flusher", "_protocol", "_threshold", "connection", "wire")
+    __slots__ = (
+        "_flusher",
+        "_protocol",
+        "_threshold",
+        "connection",
+        "is_late",
+        "opening",
+        "wire",
+    )
 
     name: ClassVar[str] = "native"
 
@@ -56,6 +75,21 @@ class NativeLink:
         self._threshold = settings.compression_threshold if settings.compression else None
         self.connection = Connection(self, settings)
         self.wire: Wire | None = None
+        self.opening: asyncio.Task[None] | None = None
+        """The task of the handshake, while it may still be cancelled for being too slow."""
+        self.is_late = False
+
+    async def open(self, app: Application, scope: Scope) -> None:
+        """Have the application answer the handshake."""
+        task = self.opening = asyncio.current_task()
+        try:
+            await app.connect(self.connection, scope)
+        except asyncio.CancelledError:
+            if not self.is_late or task is None:
+                raise
+            task.uncancel()
+        finally:
+            self.opening = None
 
     async def accept(self, subprotocol: str | None, headers: HeaderList) -> None:
         """Answer 101; frames are read from now on."""
@@ -63,9 +97,10 @@ class NativeLink:
         if self._protocol.is_lost:
             return
         size = self._protocol.size_limit(connection)
-        self.wire = wire = self._protocol.make_wire(connection, size, self._threshold)
-        wire.on_writable = self._writable
+        wire = self._protocol.make_wire(connection, size, self._threshold)
         self._protocol.accept(wire, subprotocol, headers)
+        wire.on_writable = self.flush
+        self.wire = wire
 
     async def refuse(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Answer with an HTTP response."""
@@ -83,8 +118,15 @@ class NativeLink:
         return True
 
     def abort(self) -> None:
-        """End the socket at once."""
-        self._protocol.transport.abort()
+        """End the socket at once; before the answer, with one."""
+        protocol = self._protocol
+        if protocol.is_answered:
+            protocol.transport.abort()
+        else:
+            protocol.refuse(503, (), b"The handshake was not answered in time")
+            if self.opening is not None:
+                self.is_late = True
+                self.opening.cancel()
 
     def pause_reading(self) -> None:
         """Read no further."""
@@ -98,7 +140,7 @@ class NativeLink:
     def flush(self) -> None:
         """Write what is in the outbox, as much as the socket takes, in one write."""
         wire = self.wire
-        if wire is None or wire.is_paused:
+        if wire is None or wire.is_paused or self._protocol.is_lost:
             return
         frames, is_all = self.connection.take_many(_CHUNK)
         if frames:
@@ -111,9 +153,6 @@ class NativeLink:
                 self._flusher.add(self)
         elif self.connection.state is State.CLOSING:
             wire.close(self.connection.close_code, self.connection.close_reason)
-
-    def _writable(self) -> None:
-        self.flush()
 
 
 def _joined(frames: list[Outgoing]) -> bytes:
@@ -131,6 +170,8 @@ def _joined(frames: list[Outgoing]) -> bytes:
 
 
 def _deflated(frames: list[Outgoing], deflater: Deflater) -> bytes:
+    if max([len(frame.data) for frame in frames]) < deflater.threshold:
+        return _joined(frames)
     return b"".join([_deflated_frame(frame, deflater) for frame in frames])
 
 
@@ -148,8 +189,10 @@ def _deflated_frame(frame: Outgoing, deflater: Deflater) -> bytes:
 class NativeEntry:
     """How a Wirework application takes over a connection that it finds in a scope's extensions."""
 
+    __slots__ = ("_is_root", "_protocol")
+
     def __init__(self, protocol: NativeProtocol, *, is_root: bool) -> None:
-        self._protocol = protocol
+        self._protocol: NativeProtocol | None = protocol
         self._is_root = is_root
 
     async def serve(self, app: Application, scope: Scope) -> None:
@@ -157,18 +200,44 @@ class NativeEntry:
 
         Returns when it has ended; if the application is the server's own, without anything around
         it, when the handshake is answered.
+
+        Raises:
+            RuntimeError: it was served or answered before.
         """
-        link = NativeLink(self._protocol, app)
-        connection = link.connection
-        self._protocol.take_over(connection)
-        waiter: Any = None
-        if not self._is_root:
-            waiter = asyncio.get_running_loop().create_future()
-            connection.on_finished = lambda: waiter.done() or waiter.set_result(None)
+        protocol, self._protocol = self._protocol, None
+        if protocol is None or protocol.is_answered:
+            raise RuntimeError("expected a handshake that is not answered")
+        link = NativeLink(protocol, app)
+        finished = None
+        if self._is_root:
+            link.connection.on_finished = protocol.release
+        else:
+            finished = asyncio.Event()
+            link.connection.on_finished = finished.set
+        protocol.take_over(link.connection, is_held=self._is_root)
         try:
-            await app.connect(connection, scope)
-            if waiter is not None:
-                await waiter
-        except BaseException:
-            connection.lost()
+            await link.open(app, scope)
+            if finished is not None:
+                await finished.wait()
+        except BaseException as error:
+            protocol.end(_code_for(error))
+            await _end(link.connection, error, finished)
+            protocol.release()
             raise
+
+
+async def _end(
+    connection: Connection, error: BaseException, finished: asyncio.Event | None
+) -> None:
+    """Let a connection whose call was cancelled run its hooks."""
+    connection.lost()
+    is_cancelled = isinstance(error, asyncio.CancelledError)
+    if is_cancelled and connection.is_accepted and finished is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await finished.wait()
+
+
+def _code_for(error: BaseException) -> int:
+    is_cancelled = isinstance(error, asyncio.CancelledError)
+    return closecodes.RESTARTING if is_cancelled else closecodes.INTERNAL_ERROR

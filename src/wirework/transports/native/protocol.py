@@ -7,6 +7,9 @@ import logging
 from typing import Any, cast
 from urllib.parse import unquote
 
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
+
+from ... import closecodes
 from ...connection import Connection
 from ...types import HeaderList, Scope
 from .bridge import AsgiBridge
@@ -37,10 +40,11 @@ class NativeProtocol(asyncio.Protocol):
         "_app_state",
         "_config",
         "_early",
-        "_extra",
+        "_is_held",
+        "_is_paused",
+        "_scope",
         "_server_state",
         "_sink",
-        "_task",
         "_upgrade",
         "flusher",
         "is_answered",
@@ -62,10 +66,13 @@ class NativeProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._app_state = app_state
         self.flusher = flusher_of(_loop or asyncio.get_running_loop())
-        self._early = bytearray()
+        self._early: bytearray | None = bytearray()
+        """What came before picows had the socket; None: nothing more is heard."""
         self._sink: Sink | None = None
         self._upgrade: Upgrade | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._scope: Scope | None = None
+        self._is_held = False
+        self._is_paused = False
         self.transport: asyncio.Transport
         self.wire: Wire | None = None
         self.is_answered = False
@@ -80,47 +87,78 @@ class NativeProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """First the request, as Uvicorn puts it together; then what comes before our answer."""
-        if self._upgrade is not None:
-            self._early += data
-            if len(self._early) >= _MAX_EARLY:
-                self.transport.pause_reading()
+        early = self._early
+        if early is None:
             return
-        if self.is_answered:
+        if self._upgrade is None and not self.is_answered:
+            self._begin(data)
             return
-        try:
-            self._upgrade = read_upgrade(data)
-        except BadUpgrade as error:
-            self.refuse(error.status, error.headers, error.reason.encode())
-            return
-        self._start(self._upgrade)
+        early += data
+        if len(early) >= _MAX_EARLY and not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
 
     def eof_received(self) -> None:
         """The peer will send no more: the transport closes itself."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone before a handshake was answered with 101."""
-        self._forget()
-        if self._sink is not None:
-            self._sink.lost()
+        """The socket is gone before picows had it."""
+        if self.wire is not None:
+            self._hand_over()
+            self.wire.on_ws_disconnected(None)
+        else:
+            self._gone()
+
+    def pause_writing(self) -> None:
+        """The socket's buffer is full."""
+        if self.wire is not None:
+            self.wire.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The socket's buffer has room."""
+        if self.wire is not None:
+            self.wire.resume_writing()
 
     def shutdown(self) -> None:
         """Uvicorn shuts down: end this connection."""
         sink = self._sink
         if self.wire is not None:
-            self.wire.fail(1012, "")
+            self.wire.fail(closecodes.RESTARTING, "")
         elif sink is not None and not self.is_answered:
             self.refuse(503, (), b"")
-            sink.lost(1012)
+            sink.lost(closecodes.RESTARTING)
         else:
             self.transport.close()
 
     # --- what links call ------------------------------------------------------------------------
 
-    def take_over(self, sink: Sink) -> None:
-        """Let `sink` hear what happens to this connection."""
-        self._sink = sink
+    def take_over(self, sink: Sink, *, is_held: bool = False) -> None:
+        """Let `sink` hear what happens to this connection.
+
+        Args:
+            sink: is told at once if the peer has gone already.
+            is_held: the server waits for `release`, beside the end of the socket.
+        """
+        if isinstance(self._sink, AsgiBridge):
+            self._sink.is_unused = True
+        self._is_held = is_held
         if self.is_lost:
             sink.lost()
+        else:
+            self._sink = sink
+
+    def release(self) -> None:
+        """The application has nothing more to do for a connection that was held."""
+        self._is_held = False
+        if self.is_lost:
+            self._server_state.connections.discard(self)
+
+    def end(self, code: int) -> None:
+        """End a connection whose application's call has failed, without more ado."""
+        if self.wire is not None:
+            self.wire.fail(code, "")
+        else:
+            self.refuse(500, (), b"Internal Server Error")
 
     def size_limit(self, connection: Connection) -> int:
         """Return the largest message in bytes that `connection` takes."""
@@ -144,7 +182,11 @@ class NativeProtocol(asyncio.Protocol):
         return CompressedWire(self.transport, sink, max_message_size, agreement, threshold)
 
     def accept(self, wire: Wire, subprotocol: str | None, headers: HeaderList) -> None:
-        """Answer 101 and give the socket to picows."""
+        """Answer 101 and give the socket to picows.
+
+        Raises:
+            ValueError: a header that cannot be sent; nothing was answered.
+        """
         assert self._upgrade is not None
         own = self._server_state.default_headers
         default = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in own]
@@ -154,56 +196,70 @@ class NativeProtocol(asyncio.Protocol):
         answer = switching(accept_key(self._upgrade.key), subprotocol, lines)
         self.is_answered = True
         self.wire = wire
-        wire.on_gone = self._forget
-        transport = self.transport
-        transport.write(answer)
-        early, self._early = bytes(self._early), bytearray()
+        wire.on_gone = self._gone
         self._upgrade = None
-        parser = wire.start(early)
-        if not transport.is_closing():
-            transport.set_protocol(parser)
-            if len(early) >= _MAX_EARLY:
-                transport.resume_reading()
+        self._log("[accepted]")
+        self.transport.write(answer)
+        if self._early or self.transport.get_protocol() is not self:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        else:
+            self._hand_over()
 
     def refuse(self, status: int, headers: HeaderList, body: bytes) -> None:
-        """Answer with an HTTP response and close."""
+        """Answer with an HTTP response and close.
+
+        Raises:
+            ValueError: a header that cannot be sent; nothing was answered.
+        """
         if self.is_answered or self.transport.is_closing():
             return
+        answer = response(status, headers, body)
         self.is_answered = True
-        self.transport.write(response(status, headers, body))
+        self._early = self._upgrade = None
+        self._log(status)
+        self.transport.write(answer)
         self.transport.close()
 
     # --- within ---------------------------------------------------------------------------------
 
-    def _start(self, upgrade: Upgrade) -> None:
-        scope = self._scope(upgrade)
+    def _begin(self, request: bytes) -> None:
+        try:
+            self._upgrade = read_upgrade(request)
+        except BadUpgrade as error:
+            logger.info("Invalid WebSocket upgrade: %s", error.reason)
+            self.refuse(error.status, error.headers, error.reason.encode())
+            return
         app = self._config.loaded_app
-        entry = NativeEntry(self, is_root=_is_root(app))
-        scope["extensions"]["wirework.native"] = entry
-        bridge = AsgiBridge(self, self._config, scope)
-        self._sink = bridge
+        scope = self._scope = self._make_scope(self._upgrade)
+        scope["extensions"]["wirework.native"] = NativeEntry(self, is_root=_is_root(app))
+        bridge = self._sink = AsgiBridge(self, self._config, scope)
         tasks = self._server_state.tasks
-        self._task = asyncio.get_running_loop().create_task(self._run(app, bridge))
-        tasks.add(self._task)
-        self._task.add_done_callback(tasks.discard)
+        task = asyncio.get_running_loop().create_task(self._run(app, bridge))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def _hand_over(self) -> None:
+        """Give the socket to picows, and what came before it had it."""
+        early, self._early = self._early, None
+        if self.wire is None or early is None:
+            return
+        if self._is_paused:
+            self.transport.resume_reading()
+        parser = self.wire.start(bytes(early))
+        if not self.transport.is_closing() and self.transport.get_protocol() is self:
+            self.transport.set_protocol(parser)
 
     async def _run(self, app: Any, bridge: AsgiBridge) -> None:
         try:
             result = await app(bridge.scope, bridge.receive, bridge.send)
         except BaseException as error:
-            if self._sink is bridge:
-                bridge.failed(error)
-            elif not isinstance(error, asyncio.CancelledError):
-                logger.exception("Exception in ASGI application\n")
+            bridge.failed(error)
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
-            if self._sink is bridge:
-                bridge.returned(result)
-        finally:
-            self._task = None
+            bridge.returned(result)
 
-    def _scope(self, upgrade: Upgrade) -> Scope:
+    def _make_scope(self, upgrade: Upgrade) -> Scope:
         config, transport = self._config, self.transport
         root: str = config.root_path
         is_secure = transport.get_extra_info("sslcontext") is not None
@@ -224,9 +280,23 @@ class NativeProtocol(asyncio.Protocol):
             "extensions": {"websocket.http.response": {}},
         }
 
-    def _forget(self) -> None:
+    def _log(self, what: object) -> None:
+        """Write the line of the access log that Uvicorn's own protocols write."""
+        scope: Any = self._scope
+        self._scope = None
+        if scope is not None and logger.isEnabledFor(logging.INFO):
+            address, path = get_client_addr(scope), get_path_with_query_string(scope)
+            logger.info('%s - "WebSocket %s" %s', address, path, what)
+
+    def _gone(self) -> None:
+        """The socket is gone: keep nothing, so that nothing waits for the garbage collector."""
         self.is_lost = True
-        self._server_state.connections.discard(self)
+        sink, self._sink = self._sink, None
+        self.wire = self._early = self._upgrade = self._scope = None
+        if sink is not None:
+            sink.lost()
+        if not self._is_held:
+            self._server_state.connections.discard(self)
 
 
 def flusher_of(loop: asyncio.AbstractEventLoop) -> Flusher:

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ... import closecodes
+from ...timers import wheel
 from ...types import Frame
 from .deflate import Deflater
+from .draining import Drain
 from .frames import CLOSE, PING, PONG, close_frame, control_frame
 from .parser import WSListener, WSMsgType, feed, make_parser
 
@@ -22,6 +24,13 @@ __all__ = ["Sink", "Wire"]
 TEXT = 1
 BINARY = 2
 CONTINUATION = 0
+
+CLOSE_TIMEOUT = 9.5
+"""Seconds for the peer to answer our close; the wheel is coarse, so the socket ends within 10."""
+LINGER = 2.0
+"""Seconds for a peer that we have hung up on to do the same."""
+_GATHER = 64 * 1024
+"""Bytes that are gathered at most before they are handed to the socket."""
 
 _TEXT = WSMsgType.TEXT
 _BINARY = WSMsgType.BINARY
@@ -41,6 +50,19 @@ class Sink(Protocol):
         """The peer has closed, or the socket is gone; once."""
 
 
+class _Nobody:
+    """Hears a wire that is gone, so that the wire keeps nobody alive."""
+
+    def feed(self, frame: Frame) -> None: ...
+
+    def pong(self) -> None: ...
+
+    def lost(self, code: int = 0, reason: str = "") -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 class Wire(WSListener):
     """The frame layer of one accepted connection.
 
@@ -58,11 +80,15 @@ class Wire(WSListener):
     __slots__ = (
         "_close_sent",
         "_decoder",
+        "_is_gone",
         "_is_lost",
         "_is_plain",
         "_max_size",
         "_opcode",
+        "_out",
+        "_out_size",
         "_parts",
+        "_pong",
         "is_paused",
         "on_gone",
         "on_writable",
@@ -87,6 +113,12 @@ class Wire(WSListener):
         """Whether a whole data frame can be delivered: no fragment before it, no close."""
         self._is_lost = False
         self._close_sent = False
+        self._is_gone = False
+        self._out: list[bytes] | None = None
+        """Frames that leave at the end of this turn."""
+        self._out_size = 0
+        self._pong = b""
+        """The answer to the last ping of a peer that does not read."""
 
     def start(self, early: bytes) -> Any:
         """Return the protocol to give to the socket; `early` came before it had one."""
@@ -116,9 +148,14 @@ class Wire(WSListener):
 
     def on_ws_disconnected(self, transport: Any) -> None:
         """The socket is gone."""
+        self._is_gone = True
+        self._out = None
         self._lose(closecodes.ABNORMAL, "")
-        if self.on_gone is not None:
-            self.on_gone()
+        wheel().forget(self)
+        on_gone, self.on_gone, self.on_writable = self.on_gone, None, None
+        self.sink = _NOBODY
+        if on_gone is not None:
+            on_gone()
 
     def pause_writing(self) -> None:
         """The socket's buffer is full."""
@@ -127,19 +164,36 @@ class Wire(WSListener):
     def resume_writing(self) -> None:
         """The socket's buffer has room."""
         self.is_paused = False
+        pong, self._pong = self._pong, b""
+        if pong and not self._close_sent:
+            self.write(pong)
         if self.on_writable is not None:
             self.on_writable()
 
     # --- what the application's side calls ------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Write frames that are built already."""
-        self.transport.write(data)
+        """Write frames that are built already; all of one turn leave together."""
+        if self._out is None:
+            self._out = [data]
+            self._out_size = len(data)
+            asyncio.get_running_loop().call_soon(self.flush)
+        else:
+            self._out.append(data)
+            self._out_size += len(data)
+        if self._out_size >= _GATHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what was gathered to the socket."""
+        out, self._out = self._out, None
+        if out and not self._is_gone:
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def ping(self, payload: bytes = b"") -> None:
         """Ask for a pong."""
         if not self._close_sent:
-            self.transport.write(control_frame(PING, payload))
+            self.write(control_frame(PING, payload))
 
     def close(self, code: int | None, reason: str = "") -> None:
         """Begin the close handshake; the peer's answer ends the socket."""
@@ -147,7 +201,8 @@ class Wire(WSListener):
             self._close_sent = True
             self._is_plain = False
             self._parts = None
-            self.transport.write(close_frame(code, reason))
+            self._write_close(code, reason)
+            self._abort_after(CLOSE_TIMEOUT)
             self.transport.resume_reading()
 
     def abort(self) -> None:
@@ -161,9 +216,13 @@ class Wire(WSListener):
             if not self._close_sent:
                 self._close_sent = True
                 reason = closecodes.shorten_reason(reason)
-                self.transport.write(close_frame(code, reason))
+                self._write_close(code, reason)
             self._lose(code, reason)
-            self.transport.close()
+            self._hang_up()
+
+    def tick(self, now: float) -> None:
+        """The peer has not ended the socket in time; the wheel calls it."""
+        self.transport.abort()
 
     # --- within ---------------------------------------------------------------------------------
 
@@ -189,7 +248,7 @@ class Wire(WSListener):
             self._take_close(frame)
         elif kind == PING:
             if not self._close_sent:
-                self.transport.write(control_frame(PONG, frame.get_payload_as_bytes()))
+                self._answer_ping(control_frame(PONG, frame.get_payload_as_bytes()))
         elif kind == PONG:
             self.sink.pong()
         elif not self._close_sent:
@@ -203,9 +262,40 @@ class Wire(WSListener):
             return
         if not self._close_sent:
             self._close_sent = True
-            self.transport.write(close_frame(code if data else None))
+            self._write_close(code if data else None, "")
         self._lose(code, data[2:].decode(errors="replace"))
         self.transport.close()
+        self._abort_after(CLOSE_TIMEOUT)
+
+    def _answer_ping(self, pong: bytes) -> None:
+        """Write `pong`; a peer that does not read gets the last one (RFC 6455 section 5.5.3)."""
+        if self.is_paused:
+            self._pong = pong
+        else:
+            self.write(pong)
+
+    def _write_close(self, code: int | None, reason: str) -> None:
+        self.write(close_frame(code, reason))
+        self.flush()
+
+    def _hang_up(self) -> None:
+        """End the socket so that the peer still reads our close.
+
+        Closing a socket that holds unread bytes resets it, and a reset overtakes what was written.
+        """
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.set_protocol(Drain(self))
+            self.transport.write_eof()
+            self.transport.resume_reading()
+            self._abort_after(LINGER)
+        else:
+            self.transport.close()
+            self._abort_after(CLOSE_TIMEOUT)
+
+    def _abort_after(self, seconds: float) -> None:
+        if not self._is_gone:
+            clock = wheel()
+            clock.watch(self, clock.now() + seconds)
 
     def _take_fragment(self, kind: int, frame: Any) -> None:
         parts = self._parts
