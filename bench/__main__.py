@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .registry import MAIN, PEERS
@@ -35,7 +35,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _names_of(known: Iterable[str]) -> type:
+def _names_of(known: Iterable[str]) -> Callable[[str], list[str]]:
     names = list(known)
 
     def read(text: str) -> list[str]:

@@ -87,9 +87,7 @@ class _Opening:
         return True
 
 
-def open_many(
-    target: Target, count: int, *, seconds: float = 30.0, at_once: int = 64
-) -> Opened:
+def open_many(target: Target, count: int, *, seconds: float = 30.0, at_once: int = 64) -> Opened:
     """Open up to `count` connections, `at_once` at a time, for at most `seconds`.
 
     Returns what was open by then, so fewer than `count` says that time ran out.

@@ -90,11 +90,11 @@ _ALL = (
         "Wirework on Granian RSGI, message handler",
         _granian("wirework_message:app", "rsgi"),
     ),
-    Peer("starlette-native", "Starlette on Wirework's NativeProtocol", _native("starlette_app:app")),
-    Peer("fastapi-native", "FastAPI on Wirework's NativeProtocol", _native("fastapi_app:app")),
     Peer(
-        "starlette", "Starlette on Uvicorn (websockets-sansio)", _uvicorn("starlette_app:app")
+        "starlette-native", "Starlette on Wirework's NativeProtocol", _native("starlette_app:app")
     ),
+    Peer("fastapi-native", "FastAPI on Wirework's NativeProtocol", _native("fastapi_app:app")),
+    Peer("starlette", "Starlette on Uvicorn (websockets-sansio)", _uvicorn("starlette_app:app")),
     Peer(
         "starlette-wsproto",
         "Starlette on Uvicorn (wsproto)",
@@ -115,9 +115,7 @@ _ALL = (
     Peer("fasthtml", "FastHTML on Uvicorn", _uvicorn("fasthtml_app:app"), FASTHTML),
     Peer("velocipy", "VelociPy on Uvicorn", _uvicorn("velocipy_app:app")),
     Peer("velocipy-rsgi", "VelociPy on Granian RSGI", _granian("velocipy_app:app", "rsgi")),
-    Peer(
-        "python-socketio", "python-socketio on Uvicorn", _uvicorn("socketio_app:app"), SOCKET_IO
-    ),
+    Peer("python-socketio", "python-socketio on Uvicorn", _uvicorn("socketio_app:app"), SOCKET_IO),
     Peer("channels", "Django Channels on Daphne", _DAPHNE),
     Peer("granian-asgi", "Granian ASGI, bare loop", _granian("raw_asgi:app", "asginl")),
     Peer("granian-rsgi", "Granian RSGI, bare loop", _granian("raw_rsgi:app", "rsgi")),

@@ -51,7 +51,9 @@ class Results(msgspec.Struct):
         cell = self.cells.get(work, {}).get(peer)
         return None if cell is None else cell.value(name)
 
-    def best(self, work: str, peers: Sequence[str], name: str, *, least: bool = False) -> str | None:
+    def best(
+        self, work: str, peers: Sequence[str], name: str, *, least: bool = False
+    ) -> str | None:
         """Return which of the peers has the largest (or smallest) value."""
         found = {p: v for p in peers if (v := self.value(work, p, name)) is not None}
         if not found:

@@ -81,7 +81,9 @@ class _Run:
         return self.results
 
     def _turns(self, work: Work) -> int:
-        return max(1, self.plan.repetitions // 2 if work.needs_fresh_server else self.plan.repetitions)
+        return max(
+            1, self.plan.repetitions // 2 if work.needs_fresh_server else self.plan.repetitions
+        )
 
     def _once(self, work: Work, peer: Peer, turn: int) -> None:
         if peer.name == "tcp" and work.skips_tcp:

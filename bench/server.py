@@ -36,7 +36,7 @@ class Server:
     def __init__(self, peer: Peer, core: int, *, seconds: float = 20.0) -> None:
         self.peer = peer
         self.port = free_port()
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115: closed by `stop`
         environ = {**os.environ, "PYTHONUNBUFFERED": "1", "NODE_ENV": "production"}
 
         def settle() -> None:

@@ -203,7 +203,9 @@ _ALL = (
         _echo("echo", 64, 1),
         skips_tcp=False,
     ),
-    Work("fanout", "Fan-out to 500 connections, four publishes in flight", "deliveries/s", _fan_out),
+    Work(
+        "fanout", "Fan-out to 500 connections, four publishes in flight", "deliveries/s", _fan_out
+    ),
     Work(
         "connect",
         "Connections accepted, handshake included",

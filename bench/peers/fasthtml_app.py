@@ -1,8 +1,6 @@
 """FastHTML: it takes JSON fields and answers in HTML."""
 
-import json as stdlib
-
-from fasthtml.common import FastHTML, NotStr
+from fasthtml.common import Div, FastHTML
 
 app = FastHTML(exts="ws")
 people = {}
@@ -15,7 +13,7 @@ async def echo(msg: str):
 
 @app.ws("/json")
 async def json(x: int, y: int, text: str):
-    return NotStr(stdlib.dumps({"sum": x + y, "text": text}))
+    return Div(text, id="moved", data_sum=x + y)
 
 
 def joined(ws, send):

@@ -1,6 +1,7 @@
 """Litestar."""
 
 from litestar import Litestar, WebSocket, websocket_listener
+from litestar.dto import MsgspecDTO
 
 from bench.peers.messages import Move, Moved, answer
 
@@ -12,7 +13,7 @@ async def echo(data: str) -> str:
     return data
 
 
-@websocket_listener("/json")
+@websocket_listener("/json", dto=MsgspecDTO[Move], return_dto=MsgspecDTO[Moved])
 async def json(data: Move) -> Moved:
     return answer(data)
 

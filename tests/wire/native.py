@@ -104,7 +104,7 @@ async def native_server(
 async def until(is_so: Callable[[], Any]) -> None:
     """Let the event loop turn until `is_so()`."""
     async with asyncio.timeout(TIMEOUT):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.001)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import SO_LINGER, SOL_SOCKET
 
 from tests.contract.process import HOST
 
@@ -80,6 +82,16 @@ class RawClient:
                 length = await self._reader.readexactly(2 if size == 126 else 8)
                 size = int.from_bytes(length, "big")
             return first, await self._reader.readexactly(size)
+
+    def finish(self) -> None:
+        """Send no more (FIN), and go on reading."""
+        self._writer.write_eof()
+
+    def abort(self) -> None:
+        """Vanish (RST)."""
+        linger = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger)
+        self._writer.transport.abort()
 
     async def rest(self) -> bytes:
         """Return everything until the server ends the connection."""

@@ -185,13 +185,16 @@ class RsgiLink:
     def _let_go(self) -> None:
         """Answer the peer's close, or close; the socket ends when the transport is forgotten."""
         self._transport = None
+        self._cancel()
+        self._protocol.close(None)
+        self.gone.set()
+
+    def _cancel(self) -> None:
         receiving, self._receiving = self._receiving, None
         sending, self._sending = self._sending, None
         for future in (receiving, sending):
             if future is not None:
                 future.cancel()
-        self._protocol.close(None)
-        self.gone.set()
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -233,6 +236,7 @@ class RsgiLink:
         connection = self.connection
         if self._worker.is_stopping:
             connection.lost()
+            self._cancel()  # Granian panics, now and then, when it stops with a future pending
             self.gone.set()
             return
         code, reason = connection.close_code, connection.close_reason

@@ -130,10 +130,10 @@ def make_parser(
     return parser
 
 
-def feed(parser: Any, data: bytes) -> None:
-    """Hand bytes to `parser` that were read before it had the socket."""
+def feed(parser: Any, data: bytes, is_over: Callable[[], bool] = lambda: False) -> None:
+    """Hand bytes to `parser` that were read before it had the socket, until `is_over()`."""
     view = memoryview(data)
-    while view:
+    while view and not is_over():
         buffer = parser.get_buffer(-1)
         size = min(len(buffer), len(view))
         buffer[:size] = view[:size]

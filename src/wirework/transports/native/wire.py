@@ -80,6 +80,7 @@ class Wire(WSListener):
     __slots__ = (
         "_close_sent",
         "_decoder",
+        "_is_failing",
         "_is_gone",
         "_is_lost",
         "_is_plain",
@@ -113,6 +114,8 @@ class Wire(WSListener):
         """Whether a whole data frame can be delivered: no fragment before it, no close."""
         self._is_lost = False
         self._close_sent = False
+        self._is_failing = False
+        """Whether picows has seen a violation; what it would make of the rest is not for us."""
         self._is_gone = False
         self._out: list[bytes] | None = None
         """Frames that leave at the end of this turn."""
@@ -124,7 +127,7 @@ class Wire(WSListener):
         """Return the protocol to give to the socket; `early` came before it had one."""
         parser = make_parser(self, self._fail_soon, self._max_frame())
         if early:
-            feed(parser, early)
+            feed(parser, early, lambda: self._is_failing)
         return parser
 
     # --- what picows calls ----------------------------------------------------------------------
@@ -228,6 +231,10 @@ class Wire(WSListener):
 
     def _fail_soon(self, code: int, reason: str) -> None:
         """Fail after this turn: picows looks one frame ahead, the one before is still to come."""
+        if self._is_failing:
+            return
+        self._is_failing = True
+        self.transport.set_protocol(Drain(self))
         asyncio.get_running_loop().call_soon(self.fail, code, reason)
 
     def _fail_size(self) -> None:
