@@ -23,6 +23,7 @@ def render(results: Results) -> str:
     parts = [INTRODUCTION.read_text("utf-8").rstrip()]
     parts.append("## This run\n\n" + _machine(results))
     parts.append("## The bars\n\n" + _bars(results))
+    parts.append("## Ahead of everybody?\n\n" + _ranking(results))
     for name, work in WORKS.items():
         if name in results.cells:
             parts.append(_section(results, work))
@@ -79,6 +80,33 @@ def _bar_row(bar: Bar, results: Results) -> list[str]:
 
 def _yes(is_met: bool) -> str:
     return "yes" if is_met else "**no**"
+
+
+def _ranking(results: Results) -> str:
+    rows = []
+    for name, work in WORKS.items():
+        cells = results.cells.get(name, {})
+        rates = _rates(cells) if name == "latency" else []
+        for value in [f"p99@{rate}" for rate in rates] or [work.value]:
+            label = f"p99 at {value.partition('@')[2]}/s" if rates else name
+            rows += _rank(results, work, value, label)
+    head = ("work", "ours", "the best of the others", "ours to theirs", "ahead?")
+    return table(head, rows)
+
+
+def _rank(results: Results, work: Work, value: str, label: str) -> list[list[str]]:
+    names = [name for name in results.cells.get(work.name, {}) if name not in _CEILINGS]
+    ours = [name for name in names if PEERS[name].is_ours]
+    others = [name for name in names if not PEERS[name].is_ours]
+    best = results.best(work.name, ours, value, least=work.less_is_better)
+    rival = results.best(work.name, others, value, least=work.less_is_better)
+    if best is None or rival is None:
+        return []
+    ratio = (results.value(work.name, best, value) or 0) / (
+        results.value(work.name, rival, value) or 1
+    )
+    is_ahead = ratio < 1 if work.less_is_better else ratio > 1
+    return [[label, PEERS[best].label, PEERS[rival].label, number(ratio, "x"), _yes(is_ahead)]]
 
 
 def _section(results: Results, work: Work) -> str:

@@ -25,15 +25,9 @@ class Cell(msgspec.Struct):
     problems: list[str] = []
 
     def value(self, name: str) -> float | None:
-        """Return the median over the repetitions; None where none gave this value."""
+        """Return the median over the repetitions; None where less than half gave this value."""
         found = [s.values[name] for s in self.samples if name in s.values]
-        return median(found) if found else None
-
-    def spread(self, name: str) -> float | None:
-        """Return (largest - smallest) / median; None without samples."""
-        found = [s.values[name] for s in self.samples if name in s.values]
-        middle = self.value(name)
-        return (max(found) - min(found)) / middle if middle else None
+        return median(found) if found and 2 * len(found) >= len(self.samples) else None
 
 
 class Results(msgspec.Struct):

@@ -65,6 +65,7 @@ class _Run:
         self.absent: dict[str, str] = {}
         self.end = time.monotonic() + plan.seconds
         self.core = _take_cores()
+        self.others = Path("/proc/loadavg").read_text().split()[0]
 
     def everything(self) -> Results:
         try:
@@ -77,7 +78,7 @@ class _Run:
         finally:
             for server in self.servers.values():
                 server.stop()
-        self.results.machine = _machine(self.plan)
+        self.results.machine = {**_machine(self.plan), "load average before": self.others}
         return self.results
 
     def _turns(self, work: Work) -> int:
@@ -188,7 +189,6 @@ def _machine(plan: Plan) -> dict[str, str]:
         "processor": f"{model}, {os.cpu_count()} cores",
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
-        "load average": Path("/proc/loadavg").read_text().split()[0],
         "repetitions": f"{plan.repetitions} of {plan.pace.seconds:g} s, interleaved",
         "versions": ", ".join(_versions()),
     }

@@ -36,7 +36,7 @@ class Server:
     def __init__(self, peer: Peer, core: int, *, seconds: float = 20.0) -> None:
         self.peer = peer
         self.port = free_port()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115: closed by `stop`
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         environ = {**os.environ, "PYTHONUNBUFFERED": "1", "NODE_ENV": "production"}
 
         def settle() -> None:
@@ -81,7 +81,9 @@ class Server:
         self._signal(signal.SIGSTOP)
 
     def stop(self) -> None:
-        """End it, its children too."""
+        """End it, its children too; twice is fine."""
+        if self._log.closed:
+            return
         self._signal(signal.SIGCONT)
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

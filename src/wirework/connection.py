@@ -291,6 +291,10 @@ class Connection:
         if self.close_code is not None and self.state is not State.CONNECTING:
             raise self.closed_error()
         if not self.outbox.add(frame):
+            if self.state is State.CONNECTING:
+                raise StateError(
+                    "more was sent before the handshake's answer than the outbox holds"
+                )
             self.close(closecodes.OVERLOADED, "the peer reads too slowly", discard=True)
             raise self.closed_error()
         if not self._waking:

@@ -32,11 +32,13 @@ __all__ = [
     "ExceptionHandlers",
     "call_plan",
     "close_of",
+    "http_answer",
     "instead_of",
     "is_foreseen",
     "is_own_end",
     "refuse_for",
     "report",
+    "stray",
 ]
 
 logger = logging.getLogger("wirework")
@@ -133,15 +135,9 @@ class ConnectionHandler:
         store = Store()
         context = Context(ws, ws.handshake, store, passing=store)
         try:
-            try:
+            async with context:
                 self.plan.check(ws.handshake)
                 result = await call_plan(self.plan, context)
-            except BaseException as error:
-                if not await store.release(error):
-                    raise
-                result = None
-            else:
-                await store.release()
             await self._end(ws, result)
         except asyncio.CancelledError:
             ws.connection.close(closecodes.RESTARTING, discard=True)
@@ -188,15 +184,24 @@ async def call_plan(plan: Plan, context: Context) -> Any:
         if plan.kind == "async":
             return await plan.function(*args, **kwargs)
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise RuntimeError("a task that the handler waited for was cancelled") from error
+        raise stray(error) from error
     if plan.kind in ("async generator", "generator", "class"):
         return plan.function(*args, **kwargs)
     from starlette.concurrency import run_in_threadpool
 
     return await run_in_threadpool(plan.function, *args, **kwargs)
+
+
+def stray(error: asyncio.CancelledError) -> Exception:
+    """Return what a cancellation means that nobody asked of this task: that of an awaited one.
+
+    Raises:
+        CancelledError: this task itself is being cancelled.
+    """
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise error
+    return RuntimeError("a task that the handler waited for was cancelled")
 
 
 def is_own_end(ws: WebSocket, error: BaseException) -> bool:
@@ -222,32 +227,41 @@ async def instead_of(ws: WebSocket, error: Exception) -> Exception:
 
 async def refuse_for(ws: WebSocket, error: Exception, where: str) -> None:
     """Refuse the handshake as `error` says; what nobody foresaw is logged and refused with 500."""
-    if isinstance(error, Refuse):
-        await ws.refuse(error.status, error.body, error.headers)
-    elif isinstance(error, Close):
-        await ws.close(error.code, error.reason)
-    elif isinstance(error, (Reject, ValidationError, MalformedMessage)):
-        await _refuse_with_json(ws, error)
-    else:
-        report(ws, error, where)
-        await ws.refuse(500, "Internal Server Error")
+    try:
+        if isinstance(error, Refuse):
+            await ws.refuse(error.status, error.body, error.headers)
+        elif isinstance(error, Close):
+            await ws.close(error.code, error.reason)
+        elif is_foreseen(error):
+            status, body = http_answer(error)
+            encoded = ws.app.json.encode(body)
+            await ws.refuse(status, encoded, {"content-type": "application/json"})
+        else:
+            report(ws, error, where)
+    except Exception as other:
+        if not is_own_end(ws, other):
+            report(ws, other, where)
+    if not ws.connection.is_answered:
+        await ws.connection.refuse(500, (), b"Internal Server Error")
 
 
-async def _refuse_with_json(
-    ws: WebSocket, error: Reject | ValidationError | MalformedMessage
-) -> None:
-    status = 400
-    body: dict[str, Any] = {"code": "validation", "message": str(error)}
+def http_answer(error: BaseException) -> tuple[int, dict[str, Any]]:
+    """Return the HTTP status and the JSON body that say what `error` says."""
+    details: Any = None
     if isinstance(error, Reject):
         is_status = isinstance(error.code, int) and 400 <= error.code <= 599
-        status = int(error.code) if is_status else 403
-        body = {"code": error.code, "message": error.message}
-        if error.details is not None:
-            body["details"] = error.details
+        status, code, details = int(error.code) if is_status else 403, error.code, error.details
+        text = error.message
     elif isinstance(error, ValidationError):
-        body["details"] = error.problems
-    encoded = ws.app.json.encode({"error": body})
-    await ws.refuse(status, encoded, {"content-type": "application/json"})
+        status, code, details, text = 400, "validation", error.problems, str(error)
+    elif isinstance(error, MalformedMessage):
+        status, code, text = 400, error.code, error.message
+    elif isinstance(error, Close):
+        status, code, text = closecodes.http_status(error.code), error.code, error.reason
+    else:
+        status, code, text = 500, "internal", "internal error"
+    body = {"code": code, "message": text}
+    return status, {"error": body if details is None else {**body, "details": details}}
 
 
 def report(ws: WebSocket, error: BaseException, where: str) -> None:

@@ -16,8 +16,8 @@ from .binding.depends import Store
 from .binding.plan import Context, Plan
 from .commands import Call
 from .dialects.markup import is_markup, render
-from .errors import MalformedMessage, Refuse, Reject, ValidationError
-from .handlers import Application, ExceptionHandlers, call_plan
+from .errors import Refuse, ValidationError
+from .handlers import Application, ExceptionHandlers, call_plan, http_answer, is_foreseen
 from .handshake import Handshake
 from .json import JsonAdapter
 from .security.cookies import SessionCookie
@@ -63,21 +63,10 @@ class Responder:
     def _refusal(self, error: Exception) -> Response:
         if isinstance(error, Refuse):
             return Response(error.body, error.status, dict(error.headers))
-        if isinstance(error, Reject):
-            is_status = isinstance(error.code, int) and 400 <= error.code <= 599
-            status = int(error.code) if is_status else 403
-            return self._error(status, error.code, error.message, error.details)
-        if isinstance(error, ValidationError):
-            return self._error(422, "validation", str(error), error.problems)
-        if isinstance(error, MalformedMessage):
-            return self._error(400, error.code, error.message, None)
-        raise error
-
-    def _error(self, status: int, code: Any, message: str, details: Any) -> Response:
-        body = {"code": code, "message": message}
-        if details is not None:
-            body["details"] = details
-        return self.response({"error": body}, status)
+        if not is_foreseen(error):
+            raise error
+        status, body = http_answer(error)
+        return self.response(body, 422 if isinstance(error, ValidationError) else status)
 
 
 class HttpEndpoint:
@@ -102,16 +91,10 @@ class HttpEndpoint:
         store = Store()
         context = Context(request, handshake, store, passing=store)
         try:
-            try:
-                response = await self._respond(request, context)
-            except BaseException as error:
-                if not await store.release(error):
-                    raise
-                return Response(status_code=204)
-            await store.release()
+            async with context:
+                return await self._respond(request, context)
         except Exception as error:
             return await self._responder.failure(request, error)
-        return response
 
     async def _respond(self, request: Request, context: Context) -> Response:
         plan = self._plan

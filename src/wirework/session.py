@@ -17,7 +17,7 @@ from .binding.plan import Context, Plan
 from .commands import Call, Failure, Output, Result
 from .connection import current
 from .dialects.base import Dialect
-from .errors import Close, MalformedMessage, Reject, ValidationError
+from .errors import Close, MalformedMessage, RegistrationError, Reject, ValidationError
 from .handlers import (
     call_plan,
     close_of,
@@ -26,6 +26,7 @@ from .handlers import (
     is_own_end,
     refuse_for,
     report,
+    stray,
 )
 from .json import JsonAdapter
 from .outbox import TEXT, Outgoing
@@ -70,7 +71,14 @@ class MessageEndpoint:
     ) -> None:
         self.dialect = dialect
         self.plan = plan
-        self.shortcut = shortcut_of(dialect, plan, json)
+        for hook in (on_connect, on_disconnect):
+            if hook is not None and hook.kind not in ("async", "sync"):
+                raise RegistrationError(
+                    hook.where,
+                    f"a hook is called once and returns, this is a {hook.kind}",
+                    "write a def or an async def without yield",
+                )
+        self.shortcut = None if cancel_on_disconnect else shortcut_of(dialect, plan, json)
         self.on_connect = on_connect
         self.on_disconnect = on_disconnect
         self.concurrency = concurrency
@@ -90,15 +98,15 @@ class MessageEndpoint:
 class MessageSession:
     """One connection that speaks a dialect."""
 
-    __slots__ = ("_begun", "_is_over", "_lasting", "_running", "endpoint", "ws")
+    __slots__ = ("_in_handler", "_is_over", "_lasting", "_running", "endpoint", "ws")
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         self.endpoint = endpoint
         self.ws = ws
         self._lasting = Store()
         self._running = 0
-        self._begun: list[asyncio.Task[None]] = []
-        """Workers to cancel when the peer goes; one that has not begun would never end."""
+        self._in_handler: list[asyncio.Task[None]] = []
+        """Workers to cancel when the peer goes: those in the handler, not in its cleanup."""
         self._is_over = False
 
     async def open(self) -> None:
@@ -140,7 +148,7 @@ class MessageSession:
             return
         if connection.by_peer and self.endpoint.cancel_on_disconnect:
             connection.inbox.clear()
-            for worker in self._begun:
+            for worker in self._in_handler:
                 worker.cancel()
         has_work = connection.inbox or (connection.is_ended and not self._running)
         if has_work and self._running < self.endpoint.concurrency:
@@ -177,15 +185,8 @@ class MessageSession:
             await refuse_for(ws, error, where)
 
     async def _run_hook(self, plan: Plan) -> Any:
-        context = Context(self.ws, self.ws.handshake, self._lasting)
-        try:
-            result = await call_plan(plan, context)
-        except BaseException as error:
-            if not await context.release(error):
-                raise
-            return None
-        await context.release()
-        return result
+        async with Context(self.ws, self.ws.handshake, self._lasting) as context:
+            return await call_plan(plan, context)
 
     # --- messages -------------------------------------------------------------------------------
 
@@ -194,8 +195,6 @@ class MessageSession:
         current.set(connection)
         task = asyncio.current_task()
         assert task is not None
-        if self.endpoint.cancel_on_disconnect:
-            self._begun.append(task)
         try:
             if self.endpoint.shortcut is not None:
                 await self._work_shortly(self.endpoint.shortcut)
@@ -206,9 +205,12 @@ class MessageSession:
                 connection.close(closecodes.RESTARTING, discard=True)
                 raise
             task.uncancel()
+        except BaseException as error:
+            report(self.ws, error, self.endpoint.plan.where)
+            connection.close(closecodes.INTERNAL_ERROR)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
         finally:
-            if self.endpoint.cancel_on_disconnect:
-                self._begun.remove(task)
             self._running -= 1
             connection.is_awaited = True
             if connection.is_ended and not self._running and not self._is_over:
@@ -244,6 +246,8 @@ class MessageSession:
                 if outbox.is_congested:
                     await connection.make_room()
                 connection.push(Outgoing(TEXT, data))
+            except asyncio.CancelledError as error:
+                await self._fail(stray(error), None)
             except Exception as error:
                 await self._fail(error, None)
 
@@ -264,22 +268,28 @@ class MessageSession:
             await self._call(call)
 
     async def _call(self, call: Call) -> None:
-        context = Context(self.ws, self.ws.handshake, self._lasting, call)
         try:
-            try:
-                frame = await self._answer(context, call)
-            except BaseException as error:
-                if not await context.release(error):
-                    raise
-                return
-            await context.release()
+            async with Context(self.ws, self.ws.handshake, self._lasting, call) as context:
+                frame = await self._run(context, call)
             if frame is not None and self.ws.connection.is_open:
                 await self.ws.send_frame(frame)
         except Exception as error:
             await self._fail(error, call)
 
+    async def _run(self, context: Context, call: Call) -> Frame | None:
+        """Run the handler, which may be cancelled here and nowhere else."""
+        if not self.endpoint.cancel_on_disconnect:
+            return await self._answer(context, call)
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_handler.append(task)
+        try:
+            return await self._answer(context, call)
+        finally:
+            self._in_handler.remove(task)
+
     async def _answer(self, context: Context, call: Call) -> Frame | None:
-        """Run the handler; return the frame of its last or only answer."""
+        """Return the frame of the handler's last or only answer."""
         value = await call_plan(self.endpoint.plan, context)
         kind = self.endpoint.plan.kind
         if kind == "async generator":
@@ -298,6 +308,8 @@ class MessageSession:
                     return
                 if frame is not None:
                     await self.ws.send_frame(frame)
+        except asyncio.CancelledError as error:
+            raise stray(error) from error
         finally:
             await values.aclose()
 

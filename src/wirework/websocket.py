@@ -95,16 +95,15 @@ class WebSocket:
             headers: more headers for the answer, as pairs or a mapping.
 
         Raises:
-            StateError: answered already, or the client did not offer `subprotocol`.
+            StateError: answered already.
+            Refuse: the client did not offer `subprotocol`; uncaught, it is refused with 400, since
+                browsers fail an answer that they did not ask for (RFC 6455 section 4.1).
             ValueError: a header that HTTP cannot carry.
             ConnectionClosed: the client left meanwhile.
         """
         if subprotocol is not None and subprotocol not in self.handshake.subprotocols:
             offered = ", ".join(self.handshake.subprotocols) or "none"
-            raise StateError(
-                f"accept: subprotocol {subprotocol!r} was not offered by the client"
-                f" (offered: {offered}); browsers fail such an answer (RFC 6455 section 4.1)"
-            )
+            raise Refuse(400, f"expected the subprotocol {subprotocol}, offered: {offered}")
         answer = [*header_pairs(headers), *self.app.session_headers(self.handshake)]
         await self.connection.accept(subprotocol, answer)
         if self.handshake.has_session:
@@ -283,6 +282,8 @@ class WebSocket:
         Raises:
             ValueError: a code that may not be sent, or a reason over 123 bytes.
         """
+        if self.closed:
+            return
         closecodes.check_close(code, reason)
         if self.connection.state is ConnectionState.CONNECTING:
             await self.refuse(closecodes.http_status(code), reason)

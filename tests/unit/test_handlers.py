@@ -269,7 +269,7 @@ async def test_an_unknown_error_before_accept_refuses_with_500_and_leaks_nothing
         (Close(1013, "full"), 503, b"full"),
         (Reject("banned"), 403, b'{"error":{"code":"banned","message":"banned"}}'),
         (Reject(429, "slower"), 429, b'{"error":{"code":429,"message":"slower"}}'),
-        (MalformedMessage("odd"), 400, b'{"error":{"code":"validation","message":"odd"}}'),
+        (MalformedMessage("odd"), 400, b'{"error":{"code":"malformed","message":"odd"}}'),
         (Reject(200, "odd"), 403, b'{"error":{"code":200,"message":"odd"}}'),
     ],
 )

@@ -296,21 +296,21 @@ async def test_an_exception_handler_is_there_for_mounted_applications() -> None:
         assert (await client.get("/sub/x")).text == "missing mounted"
 
 
-async def test_a_dependency_that_takes_care_of_an_error_leaves_no_content() -> None:
+async def test_a_dependency_that_swallows_an_error_does_not_make_it_undone() -> None:
     app = App()
 
     async def forgiving() -> AsyncIterator[int]:
         try:
             yield 1
-        except ValueError:
+        except Reject:
             return
 
     @app.get("/")
     async def page(n: Annotated[int, Depends(forgiving)]) -> str:
-        raise ValueError
+        raise Reject(409, "conflict")
 
     async with TestClient(app) as client:
-        assert (await client.get("/")).status_code == 204
+        assert (await client.get("/")).status_code == 409
 
 
 async def test_a_dependency_that_fails_at_its_end_is_the_reply() -> None:

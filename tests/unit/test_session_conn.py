@@ -16,8 +16,10 @@ from wirework import (
     Close,
     Depends,
     Refuse,
+    RegistrationError,
     Reject,
     Send,
+    Session,
     StateError,
     WebSocket,
 )
@@ -292,20 +294,67 @@ async def test_conn_that_closes_by_raising_after_its_own_accept_is_not_logged(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_a_dependency_may_take_care_of_an_error_of_conn() -> None:
+@pytest.mark.parametrize("refusal", [Refuse(401), Reject(401, "no"), Close(4401), ValueError()])
+async def test_a_dependency_that_swallows_a_refusal_lets_nobody_in(refusal: Exception) -> None:
     app = App()
 
     async def forgiving() -> AsyncIterator[None]:
-        with suppress(ValueError):
+        with suppress(Exception):
             yield
 
     async def conn(forgiving: Annotated[None, Depends(forgiving)]) -> None:
-        raise ValueError("forgiven")
+        raise refusal
 
     @app.ws("/", conn=conn)
     async def on_message(msg: str) -> str:
         return msg
 
-    async with talking(app) as ws:
-        await ws.send_text("x")
-        assert await ws.receive_text() == "x"
+    async with TestClient(app) as client:
+        with pytest.raises(HandshakeRefused) as caught:
+            async with client.connect("/"):
+                pass
+    assert caught.value.status == (500 if isinstance(refusal, ValueError) else 401)
+
+
+async def test_a_generator_cannot_be_a_hook() -> None:
+    async def disconn(ws: WebSocket) -> AsyncIterator[None]:
+        yield
+
+    with pytest.raises(RegistrationError, match="a hook is called once and returns"):
+        App().ws("/", disconn=disconn)(lambda: None)
+
+
+async def test_a_session_that_no_cookie_can_carry_refuses_with_500() -> None:
+    app = App(secret_key="k" * 32)
+
+    async def conn(session: Session) -> None:
+        session["large"] = "x" * 5000
+
+    @app.ws("/", conn=conn)
+    async def on_message(msg: str) -> None: ...
+
+    async with TestClient(app) as client:
+        with pytest.raises(HandshakeRefused) as caught:
+            async with client.connect("/"):
+                pass
+    assert caught.value.status == 500
+    assert caught.value.body == b"Internal Server Error"
+
+
+async def test_conn_that_sends_more_than_the_outbox_holds_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App(outbox_frames=4)
+
+    async def conn(ws: WebSocket) -> None:
+        for _ in range(50):
+            await ws.send_text("x")
+
+    @app.ws("/", conn=conn)
+    async def on_message(msg: str) -> None: ...
+
+    async with TestClient(app) as client:
+        with pytest.raises(HandshakeRefused):
+            async with client.connect("/"):
+                pass
+    assert "than the outbox holds" in caplog.text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+import msgspec
 import pytest
 
 from tests.unit.applications import Gate, talking
@@ -377,3 +379,60 @@ async def test_what_a_dialect_has_no_words_for_is_not_sent_and_an_error_closes()
             assert await ws.receive_text() == "= 1"
             await ws.send_text(frame)
             await ws.assert_closed(code)
+
+
+class Number(msgspec.Struct):
+    n: int
+
+
+async def on_short_way(number: Number) -> Any:
+    return await misbehave(number.n)
+
+
+async def on_long_way(number: Number, ws: WebSocket) -> Any:
+    return await misbehave(number.n)
+
+
+async def misbehave(n: int) -> Any:
+    """Do each thing that a handler may do wrong, or right."""
+    if n == 0:
+        raise ValueError("no")
+    if n == 1:
+        raise Reject("odd", "no", {"n": n})
+    if n == 2:
+        task = asyncio.ensure_future(asyncio.Event().wait())
+        task.cancel()
+        await task
+    return {3: None, 4: object(), 5: b"bytes", 6: [1], 7: Number(7), 8: "text"}.get(n)
+
+
+@pytest.mark.parametrize("message", [*(f'{{"n":{n}}}' for n in range(9)), "{", '{"n":"x"}', b"{}"])
+async def test_the_short_way_says_what_the_long_way_says(message: str | bytes) -> None:
+    answers = []
+    for function in (on_short_way, on_long_way):
+        app = App()
+        app.ws("/")(function)
+        async with talking(app) as ws:
+            ws.peer.send(message)
+            await ws.send_text('{"n":6}')
+            answers.append([await ws.receive(), ws.peer.connection.is_open])
+    assert answers[0] == answers[1]
+
+
+class Panic(BaseException):
+    """What is not an Exception, as some extension modules raise."""
+
+
+async def test_a_base_exception_closes_with_1011_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+
+    @app.ws("/")
+    async def on_message(msg: str) -> None:
+        raise Panic
+
+    async with talking(app) as ws:
+        await ws.send_text("x")
+        await ws.assert_closed(1011)
+    assert "Panic" in caplog.text

@@ -66,15 +66,19 @@ class Store:
             self._locks = {}
         return self._locks.setdefault(key, asyncio.Lock())
 
-    async def release(self, error: BaseException | None = None) -> bool:
-        """Run the cleanups, last made first; return whether one of them took care of `error`."""
+    async def release(self, error: BaseException | None = None) -> None:
+        """Run the cleanups, last made first.
+
+        They see `error`, but cannot make it undone: whoever asks still has it to handle.
+        """
         if self._stack is None:
-            return False
+            return
         stack, self._stack = self._stack, None
         self.values.clear()
         if error is None:
-            return bool(await stack.__aexit__(None, None, None))
-        return bool(await stack.__aexit__(type(error), error, error.__traceback__))
+            await stack.__aexit__(None, None, None)
+        else:
+            await stack.__aexit__(type(error), error, error.__traceback__)
 
 
 class Dependency:

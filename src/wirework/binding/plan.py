@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from ..commands import Call
 from ..errors import Problem, ValidationError
@@ -53,9 +53,13 @@ class Context:
             self._passing = Store()
         return self._passing
 
-    async def release(self, error: BaseException | None = None) -> bool:
-        """Release what this call has made; return whether that took care of `error`."""
-        return self._passing is not None and await self._passing.release(error)
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Release what this call has made; an error goes on, whatever the cleanups make of it."""
+        if self._passing is not None:
+            await self._passing.release(error)
 
 
 Getter: TypeAlias = Callable[[Context], Any]

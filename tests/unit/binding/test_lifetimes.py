@@ -273,7 +273,7 @@ async def test_a_sync_generator_sees_the_error_and_cleans_up_in_a_thread() -> No
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_a_generator_may_take_care_of_the_error_and_there_is_no_reply(
+async def test_a_generator_that_swallows_the_error_does_not_make_it_undone(
     is_async: bool,
 ) -> None:
     app = App()
@@ -296,11 +296,12 @@ async def test_a_generator_may_take_care_of_the_error_and_there_is_no_reply(
 
     async with talking(app) as ws:
         await ws.send_json({"n": 0})
+        assert (await ws.receive_json())["error"]["code"] == "internal"
         await ws.send_json({"n": 1})
         assert await ws.receive_json() == 1
 
 
-async def test_an_error_that_the_dependency_took_care_of_ends_a_connection_normally() -> None:
+async def test_an_error_that_the_dependency_swallows_still_ends_a_connection_with_1011() -> None:
     app = App()
 
     async def forgiving() -> AsyncIterator[str]:
@@ -313,7 +314,32 @@ async def test_an_error_that_the_dependency_took_care_of_ends_a_connection_norma
         raise ValueError("no")
 
     async with talking(app) as ws:
-        await ws.assert_closed(1000)
+        await ws.assert_closed(1011)
+
+
+async def test_cancellation_never_reaches_the_cleanup() -> None:
+    app = App()
+    is_releasing, may_release = asyncio.Event(), asyncio.Event()
+    steps: list[str] = []
+
+    async def lent() -> AsyncIterator[None]:
+        yield
+        is_releasing.set()
+        await may_release.wait()
+        steps.append("released")
+
+    async def disconn(code: int) -> None:
+        steps.append(f"gone {code}")
+
+    @app.ws("/", disconn=disconn, cancel_on_disconnect=True)
+    async def on_message(msg: str, db: Annotated[None, Depends(lent)]) -> None: ...
+
+    async with talking(app) as ws:
+        await ws.send_text("x")
+        await is_releasing.wait()
+        ws.peer.close(1001)
+        may_release.set()
+    assert steps == ["released", "gone 1001"]
 
 
 async def test_cancellation_reaches_the_dependency_and_it_cleans_up(journal: Journal) -> None:

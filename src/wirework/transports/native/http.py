@@ -80,6 +80,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Give the socket to the WebSocket protocol, and the rest of the bytes with it."""
+        if self.parser.get_http_version() != "1.1":
+            self.send_400_response("An upgrade needs HTTP/1.1.")
+            return
         error: Any = sys.exc_info()[1]
         rest = self._latest[error.args[0] :] if error is not None and error.args else b""
         super().handle_websocket_upgrade()

@@ -13,7 +13,8 @@ __all__ = ["BadUpgrade", "Upgrade", "accept_key", "read_upgrade"]
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_TARGET: Final = re.compile(rb"/[\x21\x23-\x7e]*")
+_TARGET: Final = re.compile(rb"/[\x21\x24-\x7e]*")
+_HOST: Final = re.compile(rb"[0-9A-Za-z\-._~!$&'()*+;=%:\[\]]+")
 
 
 class BadUpgrade(Exception):
@@ -100,8 +101,9 @@ def _tokens(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
 
 
 def _check_fields(headers: list[tuple[bytes, bytes]]) -> None:
-    if len(_values(headers, b"host")) != 1:
-        raise BadUpgrade("expected one Host header")
+    hosts = _values(headers, b"host")
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        raise BadUpgrade("expected one Host header, with one host")
     if b"websocket" not in [each.lower() for each in _tokens(headers, b"upgrade")]:
         raise BadUpgrade("expected Upgrade: websocket")
     if b"upgrade" not in [each.lower() for each in _tokens(headers, b"connection")]:

@@ -1,0 +1,244 @@
+"""Hostile handshakes on the native transport: rows A1 to A14 of the table of faults."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.wire.native import HTTP, OWN_HTTP, NativeServer, alive, echo, native_server, until
+from tests.wire.raw import KEY, frame, handshake, raw_client
+from wirework.transports.native import http as native_http
+
+VERSION = "Sec-WebSocket-Version: 13"
+
+
+@pytest.fixture(params=HTTP)
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[NativeServer]:
+    async with native_server(echo, request.param) as running:
+        yield running
+        assert await alive(running)
+
+
+def request(*lines: str, start: str = "GET / HTTP/1.1") -> bytes:
+    return "\r\n".join((start, *lines, "", "")).encode("latin-1")
+
+
+def without(*names: str, start: str = "GET / HTTP/1.1", more: tuple[str, ...] = ()) -> bytes:
+    """Return an upgrade request that lacks some headers and has some more."""
+    _, *lines = handshake().decode().rstrip("\r\n").split("\r\n")
+    kept = [line for line in lines if line.partition(":")[0] not in names]
+    return request(*kept, *more, start=start)
+
+
+async def answers(server: NativeServer, data: bytes) -> bytes:
+    """Return everything that the server says until it ends the connection."""
+    async with raw_client(server.port) as client:
+        await client.send(data)
+        return await client.rest()
+
+
+REFUSED = {
+    "a1 no key": without("Sec-WebSocket-Key"),
+    "a1 post": without(start="POST / HTTP/1.1", more=("Content-Length: 0",)),
+    "a2 short key": without("Sec-WebSocket-Key", more=("Sec-WebSocket-Key: YQ==",)),
+    "a2 no base64": without("Sec-WebSocket-Key", more=("Sec-WebSocket-Key: " + "!" * 24,)),
+    "a2 two keys": without(more=(f"Sec-WebSocket-Key: {KEY}",)),
+    "a6 null": handshake("/", "X-A: a\x00b"),
+    "a6 vertical tab": handshake("/", "X-A: a\x0bb"),
+    "a6 separators": handshake("/", "X-A: a\x1c\x1d\x1eb"),
+    "a6 lone return": handshake("/", "X-A: a\rX-B: b"),
+    "a6 space before the colon": handshake("/", "X-A : a"),
+    "a6 space in the name": handshake("/", "X A: a"),
+    "a10 no host": without("Host"),
+    "a10 two hosts": without(more=("Host: other",)),
+    "a10 poisoned host": without("Host", more=("Host: a@b/c",)),
+    "a10 two in one host": without("Host", more=("Host: a, b",)),
+    "a10 absolute form": without(start="GET http://testserver/ HTTP/1.1"),
+    "a10 fragment": without(start="GET /a#b HTTP/1.1"),
+    "a10 no path": without(start="GET * HTTP/1.1"),
+    "a11 length and chunks": handshake("/", "Content-Length: 5", "Transfer-Encoding: chunked"),
+    "a9 malformed subprotocol": handshake("/", "Sec-WebSocket-Protocol: a b"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_a_request_that_is_not_right_is_refused_and_never_upgraded(
+    server: NativeServer, name: str
+) -> None:
+    answer = await answers(server, REFUSED[name])
+    assert answer.startswith(b"HTTP/1.1 4"), answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+
+
+async def test_a1_http_1_0_is_not_upgraded() -> None:
+    async with native_server(echo, OWN_HTTP) as server:
+        answer = await answers(server, without(start="GET / HTTP/1.0"))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("version", ["8", "14", "13, 8", ""])
+async def test_a3_another_version_is_told_which_one_is_spoken(
+    server: NativeServer, version: str
+) -> None:
+    data = without(VERSION.partition(":")[0], more=(f"Sec-WebSocket-Version: {version}",))
+    answer = (await answers(server, data)).lower()
+    assert answer.startswith(b"http/1.1 426 ")
+    assert b"\r\nsec-websocket-version: 13\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Connection: keep-alive, Upgrade", "Upgrade: websocket"),
+        ("connection:UPGRADE", "UPGRADE:WebSocket"),
+        ("Connection: Upgrade , keep-alive", "Upgrade: WEBSOCKET"),
+    ],
+)
+async def test_a4_every_spelling_of_browsers_and_proxies_is_accepted(
+    server: NativeServer, lines: tuple[str, ...]
+) -> None:
+    async with raw_client(server.port) as client:
+        await client.send(without("Connection", "Upgrade", more=lines))
+        assert (await client.head()).startswith(b"http/1.1 101 ")
+
+
+async def test_a5_a6_the_application_sees_exactly_the_headers_that_were_sent() -> None:
+    scopes: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await echo(scope, receive, send)
+
+    async with native_server(app) as server, raw_client(server.port) as client:
+        await client.send(handshake("/%2e%2e//a%00", "X-A: \x85\xe9\xa0", "X-B:", "X-C: a\tb"))
+        await client.head()
+    (scope,) = scopes
+    found = dict(scope["headers"])
+    assert (found[b"x-a"], found[b"x-b"], found[b"x-c"]) == (b"\x85\xe9\xa0", b"", b"a\tb")
+    assert (scope["raw_path"], scope["path"]) == (b"/%2e%2e//a%00", "/..//a\x00")
+
+
+LARGE = {
+    "3000 headers": request(*(f"X-{number}: a" for number in range(3000))),
+    "a large header": handshake("/", "X-A: " + "a" * 2**20),
+    "a large path": handshake("/" + "a" * 2**20),
+    "no end": b"GET / HTTP/1.1\r\n" + b"X-A: aaaaaaaaaa\r\n" * 2**16,
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+async def test_a7_a_head_that_is_too_large_is_refused_before_it_is_read(name: str) -> None:
+    async with native_server(echo, OWN_HTTP) as server:
+        async with raw_client(server.port) as client:
+            sending = asyncio.create_task(client.send(LARGE[name]))
+            assert (await client.head()).startswith(b"http/1.1 431 ")
+            await until(lambda: not server.connections)
+            await asyncio.wait([sending])
+            sending.exception()
+        assert await alive(server)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "permessage-deflate; server_max_window_bits=7",
+        "permessage-deflate; x",
+        "permessage-deflate; client_max_window_bits=16, x-webkit-deflate-frame",
+        ";;;,,,===",
+        '"' + "\\" * 1000,
+        ("a;" * 5000),
+    ],
+)
+async def test_a8_a9_a_hostile_extension_offer_is_declined(
+    server: NativeServer, value: str
+) -> None:
+    async with raw_client(server.port) as client:
+        await client.send(handshake("/", f"Sec-WebSocket-Extensions: {value}"))
+        head = await client.head()
+        assert head.startswith(b"http/1.1 101 ")
+        assert b"sec-websocket-extensions" not in head
+
+
+async def test_a11_a_body_is_not_upgraded_and_answered_once(server: NativeServer) -> None:
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    length = f"Content-Length: {len(smuggled)}"
+    answer = await answers(server, handshake("/", length) + smuggled)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a12_what_is_pipelined_behind_a_refusal_is_not_heard(server: NativeServer) -> None:
+    answer = await answers(server, without("Sec-WebSocket-Key") + handshake("/second"))
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: "])
+async def test_a13_a_peer_that_is_slow_with_its_request_is_ended(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native_http, "HEAD_TIMEOUT", 0.25)
+    async with native_server(echo, OWN_HTTP) as server:
+        async with raw_client(server.port) as client:
+            if data:
+                await client.send(data)
+            assert await client.rest() == b""
+            await until(lambda: not server.connections)
+        monkeypatch.undo()
+        assert await alive(server)
+
+
+async def test_a13_an_open_connection_is_not_bound_by_the_deadline_of_its_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(native_http, "HEAD_TIMEOUT", 0.25)
+    async with native_server(echo, OWN_HTTP) as server, server.opened() as client:
+        async with raw_client(server.port) as slow:
+            assert await slow.rest() == b""
+        await client.send(frame(b"still here"))
+        assert await client.frame() == (1, b"still here")
+
+
+async def test_a14_a_handshake_in_single_bytes_is_accepted(server: NativeServer) -> None:
+    async with raw_client(server.port) as client:
+        await client.send(handshake(), step=1)
+        assert (await client.head()).startswith(b"http/1.1 101 ")
+        await client.send(frame(b"hello"), step=1)
+        assert await client.frame() == (1, b"hello")
+
+
+async def test_a14_frames_glued_to_the_request_are_answered_in_order() -> None:
+    async with native_server(echo, OWN_HTTP) as server, raw_client(server.port) as client:
+        frames = b"".join(frame(f"{number}".encode()) for number in range(1000))
+        await client.send(handshake() + frames)
+        await client.head()
+        await client.send(frame(b"last"))
+        expected = [(1, f"{number}".encode()) for number in range(1000)] + [(1, b"last")]
+        assert [await client.frame() for _ in expected] == expected
+
+
+@pytest.mark.parametrize("http", HTTP)
+async def test_a14_what_comes_before_a_late_answer_is_kept_and_bounded(http: str) -> None:
+    begun, resume = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await resume.wait()
+        await echo(scope, receive, send)
+
+    async with native_server(app, http) as server, raw_client(server.port) as client:
+        await client.send(handshake())
+        await begun.wait()
+        frames = [json.dumps([number, "x" * 1000]).encode() for number in range(6000)]
+        sending = asyncio.create_task(client.send(b"".join(frame(each) for each in frames)))
+        (protocol,) = server.connections
+        await until(lambda: not protocol.transport.is_reading())
+        assert not sending.done()
+        resume.set()
+        await client.head()
+        assert [await client.frame() for _ in frames] == [(1, each) for each in frames]
+        await sending
