@@ -14,15 +14,23 @@ from starlette.datastructures import State
 
 from .binding.binder import Extra
 from .binding.payload import Body
+from .binding.depends import kind_of
 from .binding.plan import Plan
+from .binding.signatures import can_take, name_of
 from .connection import Connection
 from .dialects import Raw
 from .dialects.base import Dialect
-from .errors import Refuse, RegistrationError, SessionError
+from .errors import Refuse, RegistrationError, SessionError, SettingsError
 from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
 from .handshake import Handshake
 from .json import JsonAdapter, adapter_of
-from .lifespan import Lifespan, end_connections, inner_lifespan, serve_lifespan
+from .lifespan import (
+    Lifespan,
+    end_connections,
+    has_lifespan,
+    inner_lifespan,
+    serve_lifespan,
+)
 from .parameters import hook_parameters, http_binder, message_parameters, websocket_binder
 from .routing.paths import NoSuchRoute, ParameterError, PathTemplate, RouteTable
 from .routing.router import HttpRoute, Router, WebSocketRoute
@@ -105,6 +113,11 @@ class App(Router):
         self._sockets = websocket_binder(self.json, App, self.overrides)
         self._pages = http_binder(self.json, App, self.overrides)
         self._is_started = False
+        self._lacks_lifespan = (
+            lifespan is not None or not self.settings.websocket or has_lifespan(http)
+        )
+        """Whether nothing has run the lifespan although there is one; said once."""
+        self._lifespan_state: dict[str, Any] = {}
         self._connections: WeakSet[Connection] = WeakSet()
 
     # --- registration ---------------------------------------------------------------------------
@@ -116,10 +129,12 @@ class App(Router):
         the response); what it raises, such as `Reject` or `Close`, counts instead of the error.
 
         Raises:
-            RegistrationError: not an exception class, or it has a handler.
+            RegistrationError: not an exception class, or it has a handler; or the function
+                cannot take what it is called with.
         """
 
         def decorate(function: F) -> F:
+            _check_exception_handler(kind, function)
             self.exception_handlers.add(kind, function)
             return function
 
@@ -153,6 +168,10 @@ class App(Router):
                 if route.name == name:
                     return _reversed_page(route, name, params)
             raise error
+
+    def is_websocket_route(self, name: str) -> bool:
+        """Whether the route called `name` is a WebSocket: `url_for` needs to know."""
+        return self._table.has_name(name)
 
     def _add(self, route: WebSocketRoute | HttpRoute) -> None:
         template = PathTemplate(route.path)
@@ -219,10 +238,14 @@ class App(Router):
             )
         allowed = route.allowed_origins
         require = route.require_origin
-        origin = OriginPolicy(
-            self.settings.allowed_origins if allowed is None else allowed,
-            self.settings.require_origin if require is None else require,
-        )
+        try:
+            origin = OriginPolicy(
+                self.settings.allowed_origins if allowed is None else allowed,
+                self.settings.require_origin if require is None else require,
+            )
+        except (SettingsError, TypeError) as error:
+            where = f"{route.where}, {name_of(route.function)}"
+            raise RegistrationError(where, str(error)) from None
         self._table.add(template, _Target(endpoint, origin), route.name)
 
     def _message_endpoint(self, route: WebSocketRoute, template: PathTemplate) -> MessageEndpoint:
@@ -305,6 +328,13 @@ class App(Router):
         May return while the connection lives on: it is over when `connection.is_finished`.
         """
         self._connections.add(connection)
+        if self._lacks_lifespan:
+            self._lacks_lifespan = False
+            logger.warning(
+                "the application's lifespan never ran; is it mounted?"
+                " enter app.lifespan_context() in the outer lifespan"
+            )
+        self._lend_state(scope)
         handshake = Handshake(scope, self)
         ws = WebSocket(connection, handshake, self)
         try:
@@ -366,7 +396,15 @@ class App(Router):
     async def _serve_http(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         if self._http_side is None:
             self._http_side = self._build_http()
+        self._lend_state(scope)
         await self._http_side(scope, receive, send)
+
+    def _lend_state(self, scope: Scope) -> None:
+        """Add what the lifespan yielded, where the server does not (a mounted application)."""
+        if self._lifespan_state:
+            state = scope.setdefault("state", {})
+            for name, value in self._lifespan_state.items():
+                state.setdefault(name, value)
 
     def _build_http(self) -> ASGIApp:
         from .http import build_http, with_sessions
@@ -387,6 +425,7 @@ class App(Router):
         if self._is_started:
             raise RuntimeError("the application's lifespan is running already")
         self._is_started = True
+        self._lacks_lifespan = False
         if not self.settings.websocket:
             logger.warning("websocket = false: every WebSocket handshake is refused with 403")
         state: dict[str, Any] = {}
@@ -398,12 +437,23 @@ class App(Router):
                     own = await stack.enter_async_context(self._lifespan(self))
                     state.update({} if own is None else own)
                 stack.push_async_callback(self._end_connections)
+                self._lifespan_state = dict(state)
                 yield state
         finally:
+            self._lifespan_state = {}
             self._is_started = False
 
     async def _end_connections(self) -> None:
         await end_connections(self._connections, _GRACE)
+
+
+def _check_exception_handler(kind: object, function: Any) -> None:
+    where = f"app.exception_handler({getattr(kind, '__name__', kind)}), {name_of(function)}"
+    remedy = "write async def handler(connection, error)"
+    if not callable(function) or kind_of(function) not in ("async", "sync"):
+        raise RegistrationError(where, "expected a function that returns an answer", remedy)
+    if not can_take(function, 2):
+        raise RegistrationError(where, "it cannot take a connection and an error", remedy)
 
 
 def _reversed_page(route: Any, name: str, params: Mapping[str, Any]) -> str:

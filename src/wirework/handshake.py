@@ -115,12 +115,19 @@ class Handshake:
     def url_for(self, name: str, /, **params: Any) -> str:
         """Return the absolute URL of the route called `name`, as this client reaches it.
 
+        It begins with `ws` for a WebSocket and with `http` for a page, and is secure if this
+        request is.
+
         Raises:
             NoSuchRoute: no route has that name.
+            ParameterError: the parameters do not fit the path.
         """
         root: str = self.scope.get("root_path", "").rstrip("/")
         path = root + self.app.url_path_for(name, **params)
-        return str(self.url.replace(path=path, query="", fragment=""))
+        scheme = "ws" if self.app.is_websocket_route(name) else "http"
+        if self.scheme in ("wss", "https"):
+            scheme += "s"
+        return str(self.url.replace(scheme=scheme, path=path, query="", fragment=""))
 
     def refuse(
         self,

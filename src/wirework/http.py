@@ -16,7 +16,7 @@ from .binding.depends import Store
 from .binding.plan import Context, Plan
 from .commands import Call
 from .dialects.markup import is_markup, render
-from .errors import Refuse, ValidationError
+from .errors import Refuse, RegistrationError, Reject, ValidationError
 from .handlers import Application, ExceptionHandlers, call_plan, http_answer, is_foreseen
 from .handshake import Handshake
 from .json import JsonAdapter
@@ -39,7 +39,7 @@ class Responder:
             return value
         if value is None:
             return Response(status_code=204 if status == 200 else status)
-        if is_markup(value):
+        if _holds_markup(value):
             return HTMLResponse(render(value), status)
         if isinstance(value, str):
             return HTMLResponse(value, status)
@@ -76,9 +76,18 @@ class HttpEndpoint:
         app: the application.
         plan: of the function, for requests without a body or with JSON.
         form_plan: of the function, for requests with a form.
+
+    Raises:
+        RegistrationError: the function cannot answer a request: it is a generator function.
     """
 
     def __init__(self, app: Application, plan: Plan, form_plan: Plan) -> None:
+        if plan.kind not in ("async", "sync"):
+            raise RegistrationError(
+                plan.where,
+                f"an HTTP handler gives one answer, got a function of the kind {plan.kind!r}",
+                "return the answer; to stream, return starlette.responses.StreamingResponse(...)",
+            )
         self._app = app
         self._plan = plan
         self._form_plan = form_plan
@@ -86,6 +95,10 @@ class HttpEndpoint:
 
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
+        payload = self._plan.payload
+        if payload is not None and payload.is_used:
+            limit = self._app.settings.max_body_size
+            request = Request(request.scope, _bounded(request.receive, limit))
         handshake = Handshake(request.scope, self._app)
         handshake.path_params = dict(request.path_params)
         store = Store()
@@ -100,6 +113,7 @@ class HttpEndpoint:
         plan = self._plan
         plan.check(context.handshake)
         if plan.payload is not None and plan.payload.is_used:
+            _check_length(request, self._app.settings.max_body_size)
             form = await _form(request)
             if form is not None:
                 plan = self._form_plan
@@ -108,7 +122,7 @@ class HttpEndpoint:
 
 
 async def _form(request: Request) -> dict[str, Any] | None:
-    """Return the fields of the request's form; None where it has none."""
+    """Return the fields of the request's form; None where the body is JSON."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         form = await request.form()
@@ -116,7 +130,40 @@ async def _form(request: Request) -> dict[str, Any] | None:
     body = await request.body()
     if kind == "application/x-www-form-urlencoded" or not body:
         return _single(parse_qs(body.decode(errors="replace"), keep_blank_values=True))
-    return None
+    if kind in ("", "application/json") or kind.endswith("+json"):
+        return None
+    raise Reject(415, f"expected application/json or a form, got {kind}")
+
+
+def _check_length(request: Request, limit: int) -> None:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > 18 or int(length) > limit):
+        raise _too_large(limit)
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    """Return `receive` for a body of at most `limit` bytes, however its length was announced."""
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body") or b"")
+        if taken > limit:
+            raise _too_large(limit)
+        return message
+
+    return bounded
+
+
+def _too_large(limit: int) -> Reject:
+    return Reject(413, f"the body has more than {limit} bytes")
+
+
+def _holds_markup(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_holds_markup(item) for item in value)
+    return is_markup(value)
 
 
 def _single(fields: Mapping[str, list[Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from . import closecodes
 from .connection import Connection, State
 from .types import ASGIApp, Message, Receive, Scope, SendMessage
 
-__all__ = ["Lifespan", "end_connections", "inner_lifespan", "serve_lifespan"]
+__all__ = ["Lifespan", "end_connections", "has_lifespan", "inner_lifespan", "serve_lifespan"]
 
 logger = logging.getLogger("wirework")
 
@@ -71,6 +71,12 @@ async def _until(is_so: Callable[[], bool], seconds: float) -> bool:
             return False
         await asyncio.sleep(_TURN)
     return True
+
+
+def has_lifespan(app: object) -> bool:
+    """Whether a Starlette or FastAPI application was given a lifespan; False for any other."""
+    context = getattr(getattr(app, "router", None), "lifespan_context", None)
+    return context is not None and type(context).__name__ != "_DefaultLifespan"
 
 
 @asynccontextmanager

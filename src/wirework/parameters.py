@@ -26,7 +26,7 @@ def websocket_binder(json: JsonAdapter, app: type, overrides: _Overrides) -> Bin
         WebSocket: _connection,
         Handshake: _handshake,
         Session: _session,
-        State: lambda context: context.connection.state,
+        State: _state,
         Send: _send,
         app: _app,
     }
@@ -35,7 +35,7 @@ def websocket_binder(json: JsonAdapter, app: type, overrides: _Overrides) -> Bin
         "send": _send,
         "session": _session,
         "app": _app,
-        "state": lambda context: context.connection.state,
+        "state": _state,
         "user": lambda context: context.connection.user,
         "scope": _scope,
     }
@@ -50,12 +50,14 @@ def http_binder(json: JsonAdapter, app: type, overrides: _Overrides) -> Binder:
         Request: _connection,
         Handshake: _handshake,
         Session: _session,
+        State: _state,
         app: _app,
     }
     names: dict[str, Getter] = {
         "request": _connection,
         "session": _session,
         "app": _app,
+        "state": _state,
         "scope": _scope,
     }
     return Binder(json, types=types, names=names, overrides=overrides)
@@ -88,6 +90,10 @@ def _session(context: Context) -> Any:
     session = context.handshake.session
     session.mark_accessed()
     return session
+
+
+def _state(context: Context) -> Any:
+    return context.connection.state
 
 
 def _send(context: Context) -> Any:

@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Raises:
         SettingsError: a value of the wrong type or out of range; it says what was expected,
             what came and from where.
+        TypeError: an unknown name in `Settings(...)` itself; `load`, `of`, `replace` and `App`
+            raise SettingsError for it, and name the nearest known one.
     """
 
     websocket: Annotated[bool, rules.FLAG] = True
@@ -52,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     max_message_size: Annotated[int, rules.SIZE] = 64 * 1024
     """Bytes of the largest message taken, after decompression; over it 1009. Default 65,536."""
+
+    max_body_size: Annotated[int, rules.SIZE] = 1024 * 1024
+    """Bytes of the largest HTTP body that parameters are filled from; over it 413. Default
+    1,048,576."""
 
     compression: Annotated[bool, rules.FLAG] = False
     """Compress messages on the native transport where the client can. Default False."""

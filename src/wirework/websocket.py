@@ -314,9 +314,12 @@ class WebSocket:
 
     @property
     def state(self) -> State:
-        """A place for the application's own values, one per connection."""
+        """A place for the application's own values, one per connection.
+
+        It begins with what the lifespan yielded.
+        """
         if self._state is None:
-            self._state = State()
+            self._state = State(dict(self.handshake.scope.get("state") or {}))
         return self._state
 
     @property

@@ -60,7 +60,7 @@ async def parting(names: Names) -> None:
             await ws.send_text("two")
             await names["has_begun"].wait()
             await ws.close(1001)
-        assert done == ["gave up one", "ended with 1001"]
+        assert done == ["gave up one", "rolled back", "ended with 1001"]
 
 
 async def parameters(names: Names) -> None:
@@ -179,3 +179,15 @@ async def gate(names: Names) -> None:
         with pytest.raises(HandshakeRefused):
             async with client.connect("/anything"):
                 pass
+
+
+async def idle(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/quiet") as ws:
+        await ws.assert_closed(4408, "no message in time")
+
+
+async def failing(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/buy") as ws:
+        await ws.send_json({"item": "tea", "count": 1})
+        assert (await ws.receive_json())["error"]["code"] == "sold_out"
+    assert names["log"] == ["roll back: sold_out"]

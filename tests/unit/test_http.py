@@ -188,7 +188,7 @@ async def test_an_empty_body_is_a_form_without_fields() -> None:
 
 async def test_a_body_that_is_not_json_is_refused_with_400() -> None:
     async with TestClient(ordering()) as client:
-        response = await client.post("/order", content="{", headers={"content-type": "x/json"})
+        response = await client.post("/order", content="{", headers={"content-type": "x/y+json"})
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "malformed"
 

@@ -13,7 +13,8 @@ from wirework.errors import SettingsError
 from wirework.settings import Settings
 
 FLAGS = ["websocket", "debug", "compression", "require_origin", "session_https_only"]
-SIZES = ["max_message_size", "compression_threshold", "inbox_bytes", "outbox_bytes"]
+SIZES = ["max_message_size", "max_body_size", "compression_threshold"]
+SIZES += ["inbox_bytes", "outbox_bytes"]
 COUNTS = ["inbox_frames", "outbox_frames", "session_max_age"]
 SECONDS = ["write_stall_timeout", "handshake_timeout"]
 
@@ -84,6 +85,15 @@ def test_an_unknown_argument_names_the_nearest_known_one() -> None:
         "the nearest known one is max_message_size"
     )
     assert str(caught.value) == expected
+
+
+def test_an_unknown_name_is_an_error_however_it_is_given() -> None:
+    unknown: Any = {"max_mesage_size": 1}
+    with pytest.raises(TypeError, match="Unexpected keyword argument 'max_mesage_size'"):
+        Settings(**unknown)
+    for make in (Settings.of, lambda names: Settings().replace(**names)):
+        with pytest.raises(SettingsError, match="the nearest known one is max_message_size"):
+            make(unknown)
 
 
 def test_an_unknown_variable_names_the_nearest_known_one() -> None:

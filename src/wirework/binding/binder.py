@@ -16,7 +16,7 @@ from .depends import Dependency, Depends, Lifetime
 from .forms import is_model
 from .payload import Body, Mode, PayloadPlan
 from .plan import Context, Getter, Plan
-from .signatures import parameters_of
+from .signatures import LocalNames, name_of, parameters_of
 from .sources import Path, Payload, Reader, Source
 
 __all__ = ["Binder", "Extra"]
@@ -64,7 +64,7 @@ class Binder:
         body: Body | None = None,
         mode: Mode | None = None,
         extra: Mapping[str, Extra] | None = None,
-        names: Mapping[str, Any] | None = None,
+        names: LocalNames | None = None,
     ) -> Plan:
         """Return the plan of `function`.
 
@@ -80,7 +80,7 @@ class Binder:
         Raises:
             RegistrationError: a parameter cannot be filled.
         """
-        work = _Compilation(self, where, path or {}, extra or {}, names or {})
+        work = _Compilation(self, where, path or {}, extra or {}, names or LocalNames())
         return work.plan(function, body, mode)
 
 
@@ -93,7 +93,7 @@ class _Compilation:
         where: str,
         path: Mapping[str, type],
         extra: Mapping[str, Extra],
-        names: Mapping[str, Any],
+        names: LocalNames,
     ) -> None:
         self.binder = binder
         self.where = where
@@ -106,17 +106,15 @@ class _Compilation:
         self, function: Callable[..., Any], body: Body | None, mode: Mode | None = None
     ) -> Plan:
         """Return the plan of a handler or hook."""
-        plan, rest = self._start(function)
-        if rest and body is None:
-            raise self._unfillable(plan, rest[0])
-        if plan.needs_call and body is None:
-            raise RegistrationError(
-                plan.where,
-                "it takes 'data', or depends on what does, but there is no message payload here",
-                "take ws: WebSocket and receive it",
-            )
+        plan, rest = self._start(function, has_payload=body is not None)
         if body is not None:
             self._add_payload(plan, rest, body, mode)
+        elif plan.needs_call:
+            raise RegistrationError(
+                plan.where,
+                f"it takes 'data', or depends on what does, but there is no {self._payload} here",
+                self._way_to_payload,
+            )
         return plan
 
     def dependency(self, depends: Depends) -> Dependency:
@@ -127,37 +125,48 @@ class _Compilation:
     def lender(self, function: Callable[..., Any], scope: Lifetime) -> Plan:
         """Return the plan of a function that makes a value for others."""
         if function in self.within:
-            names = " -> ".join(_name(each) for each in (*self.within, function))
+            names = " -> ".join(name_of(each) for each in (*self.within, function))
             raise RegistrationError(self.where, f"dependencies go in a circle: {names}")
         self.within.append(function)
         try:
-            plan, rest = self._start(function)
+            plan, _ = self._start(function, has_payload=False)
         finally:
             self.within.pop()
-        if rest:
-            raise self._unfillable(plan, rest[0])
         if scope == "connection":
             self._check_lasting(plan)
         return plan
 
-    def _start(self, function: Callable[..., Any]) -> tuple[Plan, list[inspect.Parameter]]:
-        """Return the plan, and the parameters that only the payload can fill."""
-        where = f"{self.where}, {_name(function)}"
+    def _start(
+        self, function: Callable[..., Any], *, has_payload: bool
+    ) -> tuple[Plan, list[inspect.Parameter]]:
+        """Return the plan, and the parameters that only the payload can fill.
+
+        Without a payload there are none: their defaults fill them, or they are refused.
+        """
+        where = f"{self.where}, {name_of(function)}"
         plan = Plan(function, where)
         rest = []
         for parameter in parameters_of(function, where, self.names):
-            getter = self._getter(parameter, plan)
+            getter = self._getter(parameter, plan, has_payload)
             if getter is None:
-                rest.append(parameter)
-                getter = _from_payload(parameter.name)
+                self._check_reserved(plan, parameter)
+                if has_payload:
+                    rest.append(parameter)
+                    getter = _from_payload(parameter.name)
+                elif parameter.default is _EMPTY:
+                    raise self._unfillable(plan, parameter)
+                else:
+                    getter = _from_default(parameter.default)
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
                 plan.named[parameter.name] = getter
             else:
                 plan.positional.append(getter)
         return plan, rest
 
-    def _getter(self, parameter: inspect.Parameter, plan: Plan) -> Getter | None:
-        """Return what fills `parameter`; None leaves it to the payload."""
+    def _getter(
+        self, parameter: inspect.Parameter, plan: Plan, has_payload: bool
+    ) -> Getter | None:
+        """Return what fills `parameter`; None leaves it to the payload or to its default."""
         name, annotation = parameter.name, parameter.annotation
         if isinstance(parameter.default, (Depends, Source, Payload)):
             raise RegistrationError(
@@ -178,7 +187,9 @@ class _Compilation:
                 return getter
         if name in self.path:
             return self._path(name, annotation, plan)
-        return self._named(parameter, plan) if annotation is _EMPTY else None
+        if annotation is not _EMPTY:
+            return None
+        return self._named(parameter, plan, has_payload)
 
     def _extra(self, name: str, annotation: Any) -> Extra | None:
         if name in self.extra and annotation in (_EMPTY, Any, self.extra[name].kind):
@@ -240,19 +251,28 @@ class _Compilation:
             )
         return lambda context: context.handshake.path_params[name]
 
-    def _named(self, parameter: inspect.Parameter, plan: Plan) -> Getter:
+    def _named(
+        self, parameter: inspect.Parameter, plan: Plan, has_payload: bool
+    ) -> Getter | None:
         name = parameter.name
+        if name == "data" and not has_payload and parameter.default is not _EMPTY:
+            return None
         if name == "data":
             plan.needs_call = True
             plan.wants_data = True
             return _get_data
         if name in self.binder.names:
             return self.binder.names[name]
+        if not has_payload and parameter.default is not _EMPTY:
+            return None
+        meant = [each for each in _MEANT.get(name, ()) if each in self.binder.names]
+        hint = f"did you mean {meant[0]!r}? if not, " if meant else ""
         known = ", ".join([*self.binder.names, "data", *self.extra])
         raise RegistrationError(
             plan.where,
             f"parameter {name!r} has no annotation and no known name",
-            f"annotate it with the type that the message carries; known by name are: {known}",
+            f"{hint}annotate it with the type that the message carries; "
+            f"known by name are: {known}",
         )
 
     def _add_payload(
@@ -267,7 +287,6 @@ class _Compilation:
                 f"so nothing is left for {others}",
                 "make them fields of its type",
             )
-        self._check_reserved(plan, rest)
         plan.payload = PayloadPlan(
             self.binder.json,
             body,
@@ -287,16 +306,20 @@ class _Compilation:
                     for get in plan.positional
                 ]
 
-    def _check_reserved(self, plan: Plan, rest: list[inspect.Parameter]) -> None:
-        for parameter in rest:
-            annotation = parameter.annotation
-            name = getattr(annotation, "__name__", "")
-            if name in {"WebSocket", "Request"}:
-                raise RegistrationError(
-                    plan.where,
-                    f"parameter {parameter.name!r} is annotated {_type_name(annotation)}",
-                    f"import {name} from wirework" if name == "WebSocket" else "take ws: WebSocket",
-                )
+    def _check_reserved(self, plan: Plan, parameter: inspect.Parameter) -> None:
+        annotation = parameter.annotation
+        name = getattr(annotation, "__name__", "")
+        if name not in _RESERVED or is_model(annotation):
+            return
+        remedy = "take request: Request, imported from starlette.requests"
+        if not self._is_http:
+            is_socket = name == "WebSocket"
+            remedy = "import WebSocket from wirework" if is_socket else "take ws: WebSocket"
+        raise RegistrationError(
+            plan.where,
+            f"parameter {parameter.name!r} is annotated {_type_name(annotation)}",
+            remedy,
+        )
 
     def _check_lasting(self, plan: Plan) -> None:
         for nested in plan.dependencies:
@@ -304,7 +327,7 @@ class _Compilation:
                 raise RegistrationError(
                     plan.where,
                     f"it lasts as long as the connection, but depends on "
-                    f"{_name(nested.plan.function)}, which lasts one message",
+                    f"{name_of(nested.plan.function)}, which lasts one message",
                     'give that scope="connection" too, or this scope="message"',
                 )
         if plan.needs_call:
@@ -318,13 +341,40 @@ class _Compilation:
         return RegistrationError(
             plan.where,
             f"parameter {parameter.name!r} ({_type_name(parameter.annotation)}) "
-            "has nothing to be filled from: there is no message payload here",
-            "take ws: WebSocket and receive it, or say where it comes from "
+            f"has nothing to be filled from: there is no {self._payload} here",
+            f"{self._way_to_payload}, or say where it comes from "
             "(a path parameter, Annotated[..., Query() | Header() | Cookie() | Depends(...)])",
         )
 
+    @property
+    def _is_http(self) -> bool:
+        return "ws" not in self.binder.names
+
+    @property
+    def _payload(self) -> str:
+        return "body" if self._is_http else "message payload"
+
+    @property
+    def _way_to_payload(self) -> str:
+        return "take it in a post" if self._is_http else "take ws: WebSocket and receive it"
+
 
 _CONVERTERS: Mapping[str, type] = {"str": str, "int": int, "float": float, "uuid": UUID}
+
+
+_RESERVED = frozenset({"WebSocket", "Request"})
+"""Types of other frameworks that are taken for ours, unless they are models of a payload."""
+
+_MEANT: Mapping[str, tuple[str, ...]] = {
+    "websocket": ("ws", "request"),
+    "socket": ("ws", "request"),
+    "ws": ("request",),
+    "request": ("ws",),
+    "req": ("request", "ws"),
+    "auth": ("user",),
+    "sess": ("session",),
+}
+"""Names that other frameworks give, and what they are called here: the first that is known."""
 
 
 class _PayloadField:
@@ -339,6 +389,10 @@ class _PayloadField:
 
 def _from_payload(name: str) -> Getter:
     return _PayloadField(name)
+
+
+def _from_default(default: Any) -> Getter:
+    return lambda context: default
 
 
 def _get_payload(context: Context) -> Any:
@@ -363,10 +417,6 @@ def _is_marked_payload(annotation: Any) -> bool:
     if get_origin(annotation) is not Annotated:
         return False
     return any(m is Payload or isinstance(m, Payload) for m in get_args(annotation)[1:])
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
 def _type_name(annotation: Any) -> str:

@@ -133,19 +133,6 @@ class PathTemplate:
             raise ParameterError(self.text, f"{path!r} would not be read back as {params!r}")
         return quote(path, safe=_SAFE)
 
-    def add_prefix(self, prefix: str) -> PathTemplate:
-        """A new template with `prefix` before this one; the prefix may have parameters, too.
-
-        Raises:
-            RegistrationError: the prefix is neither empty nor of the form `/a/b` (no `/` at its
-                end), or both parts have a parameter of the same name.
-        """
-        if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
-            raise RegistrationError(
-                f"prefix {prefix!r}", "expected a leading '/' and none at the end, or ''"
-            )
-        return PathTemplate(prefix + self.text)
-
     def _check_names(self, params: Mapping[str, object]) -> None:
         known = self.parameters
         missing = [name for name in known if name not in params]
@@ -342,6 +329,10 @@ class RouteTable(Generic[T]):
             near = get_close_matches(name, self._names, 1)
             raise NoSuchRoute(name, near[0] if near else None)
         return route.template.reverse(**params)
+
+    def has_name(self, name: str) -> bool:
+        """Whether a route has this name."""
+        return name in self._names
 
     def __iter__(self) -> Iterator[Route[T]]:
         return iter(self._routes.values())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec, TypeVar
 
-from ..binding.signatures import local_names
+from ..binding.signatures import LocalNames, local_names, name_of
 from ..dialects.base import Dialect
 from ..errors import RegistrationError
 from .paths import PathTemplate
@@ -34,7 +34,7 @@ class WebSocketRoute:
     cancel_on_disconnect: bool = False
     allowed_origins: Sequence[str] | None = None
     require_origin: bool | None = None
-    locals: dict[str, Any] = field(default_factory=dict)
+    locals: LocalNames = field(default_factory=LocalNames)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class HttpRoute:
     function: Callable[..., Any]
     methods: tuple[str, ...]
     name: str | None = None
-    locals: dict[str, Any] = field(default_factory=dict)
+    locals: LocalNames = field(default_factory=LocalNames)
 
 
 class Router:
@@ -67,6 +67,7 @@ class Router:
         allowed_origins: Sequence[str] | None = None,
         require_origin: bool | None = None,
     ) -> None:
+        check_dialect(type(self).__name__, dialect)
         self.prefix = prefix
         self.dialect = dialect
         self.allowed_origins = allowed_origins
@@ -96,16 +97,20 @@ class Router:
             RegistrationError: the path, or a parameter of the function, cannot work.
         """
 
+        _check_path("websocket", path)
+
         def decorate(function: F) -> F:
+            where = f"websocket({path!r})"
+            _check_functions(where, function)
             route = WebSocketRoute(
-                where=f"websocket({path!r})",
+                where=where,
                 path=path,
                 function=function,
                 is_per_message=False,
                 name=name,
                 allowed_origins=allowed_origins,
                 require_origin=require_origin,
-                locals=local_names(),
+                locals=local_names(function),
             )
             self._add(route)
             return function
@@ -147,9 +152,14 @@ class Router:
             RegistrationError: the path, or a parameter of a function, cannot work.
         """
 
+        _check_path("ws", path)
+        check_dialect(f"ws({path!r})", dialect)
+
         def decorate(function: F) -> F:
+            where = f"ws({path!r})"
+            _check_functions(where, function, conn, disconn)
             route = WebSocketRoute(
-                where=f"ws({path!r})",
+                where=where,
                 path=path,
                 function=function,
                 is_per_message=True,
@@ -161,7 +171,7 @@ class Router:
                 cancel_on_disconnect=cancel_on_disconnect,
                 allowed_origins=allowed_origins,
                 require_origin=require_origin,
-                locals=local_names(),
+                locals=local_names(function, conn, disconn),
             )
             self._add(route)
             return function
@@ -175,29 +185,36 @@ class Router:
     ) -> Callable[[F], F]:
         """Register an HTTP handler.
 
-        It returns a Starlette `Response`, a str or an element (HTML), None (204), or any value,
-        which is sent as JSON by the application's adapter.
+        It returns a Starlette `Response`, a str, an element or a list with elements in it (HTML),
+        None (204), or any value, which is sent as JSON by the application's adapter.
+
+        Raises:
+            RegistrationError: the path, or a parameter of the function, cannot work.
         """
         if isinstance(methods, str) or not methods:
             raise RegistrationError(
                 f"route({path!r})", f"methods: expected a list of methods, got {methods!r}"
             )
-        return self._http(path, methods, name)
+        return self._http("route", path, methods, name)
 
     def get(self, path: str, *, name: str | None = None) -> Callable[[F], F]:
         """Register a handler for GET (and HEAD); see `route`."""
-        return self._http(path, ("GET",), name)
+        return self._http("get", path, ("GET",), name)
 
     def post(self, path: str, *, name: str | None = None) -> Callable[[F], F]:
         """Register a handler for POST, its parameters filled from the form or JSON; see `route`."""
-        return self._http(path, ("POST",), name)
+        return self._http("post", path, ("POST",), name)
 
-    def _http(self, path: str, methods: Sequence[str], name: str | None) -> Callable[[F], F]:
+    def _http(
+        self, verb: str, path: str, methods: Sequence[str], name: str | None
+    ) -> Callable[[F], F]:
+        _check_path(verb, path)
         upper = tuple(method.upper() for method in methods)
 
         def decorate(function: F) -> F:
             where = f"{upper[0].lower() if len(upper) == 1 else 'route'}({path!r})"
-            self._add(HttpRoute(where, path, function, upper, name, local_names()))
+            _check_functions(where, function)
+            self._add(HttpRoute(where, path, function, upper, name, local_names(function)))
             return function
 
         return decorate
@@ -242,6 +259,49 @@ class Router:
                 "include the router after its last route",
             )
         self._routes.append(route)
+
+
+def _check_path(verb: str, path: object) -> None:
+    """Refuse a decorator that got something else as its path, such as the function itself."""
+    if isinstance(path, str):
+        return
+    if callable(path):
+        raise RegistrationError(
+            f"{verb}, {name_of(path)}",
+            "the decorator has no path, and so got the function for one",
+            f"write @app.{verb}('/path')",
+        )
+    raise RegistrationError(verb, f"path: expected a str such as '/path', got {path!r}")
+
+
+def _check_functions(where: str, *functions: object) -> None:
+    """Refuse handlers and hooks that are no functions; None is a hook that is not there."""
+    for function in functions:
+        if isinstance(function, type):
+            raise RegistrationError(
+                f"{where}, {name_of(function)}",
+                "expected a function, got a class",
+                "give it a function, or a method of an object",
+            )
+        if function is not None and not callable(function):
+            raise RegistrationError(where, f"expected a function, got {function!r}")
+
+
+def check_dialect(where: str, dialect: object) -> None:
+    """Refuse what is given as `dialect=` and is none.
+
+    Raises:
+        RegistrationError: a class instead of an object, or no dialect at all.
+    """
+    if isinstance(dialect, type):
+        name = dialect.__name__
+        raise RegistrationError(
+            where, f"dialect: expected an object, got the class {name}", f"write dialect={name}()"
+        )
+    if dialect is not None and not callable(getattr(dialect, "open", None)):
+        raise RegistrationError(
+            where, f"dialect: expected one such as Raw() or Htmx(), got {dialect!r}"
+        )
 
 
 def join(*parts: str) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from http.client import responses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from .. import closecodes
 from ..connection import TEXT, Connection, State
@@ -24,6 +25,7 @@ from .rsgi_worker import Host, Worker, start, stop, worker_of
 __all__ = ["RsgiLink", "serve", "serve_websocket", "start", "stop"]
 
 logger = logging.getLogger("wirework")
+T = TypeVar("T")
 
 _CLOSE = 0
 """`kind` of the peer's close."""
@@ -158,8 +160,7 @@ class RsgiLink:
 
     def _receive(self) -> None:
         if self._transport is not None:
-            self._receiving = asyncio.ensure_future(self._transport.receive())
-            self._receiving.add_done_callback(self._received, context=self._context)
+            self._receiving = self._when_done(self._transport.receive(), self._received)
 
     def _received(self, future: asyncio.Future[Inbound]) -> None:
         if self._receiving is not future:
@@ -177,6 +178,17 @@ class RsgiLink:
         self.connection.feed(message.data)
         if not self._is_paused and self._receiving is None:
             self._receive()
+
+    def _when_done(
+        self, awaitable: Awaitable[T], callback: Callable[[asyncio.Future[T]], None]
+    ) -> asyncio.Future[T]:
+        """Call `callback` with the outcome. RSGI promises awaitables; Granian's are futures."""
+        future: Any = awaitable
+        if not hasattr(future, "add_done_callback"):
+            future = asyncio.ensure_future(awaitable)
+        future.add_done_callback(callback, context=self._context)
+        found: asyncio.Future[T] = future
+        return found
 
     def _ended(self, code: int) -> None:
         self.connection.lost(code)
@@ -207,13 +219,11 @@ class RsgiLink:
                 self._close()
         elif transport is not None:
             data = frame.data
-            sending = asyncio.ensure_future(
-                transport.send_str(data.decode())
-                if frame.opcode == TEXT
-                else transport.send_bytes(data)
-            )
-            self._sending = sending
-            sending.add_done_callback(self._sent, context=self._context)
+            if frame.opcode == TEXT:
+                sending = transport.send_str(data.decode())
+            else:
+                sending = transport.send_bytes(data)
+            self._sending = self._when_done(sending, self._sent)
 
     def _sent(self, future: asyncio.Future[None]) -> None:
         if self._sending is not future:

@@ -221,7 +221,7 @@ def test_http_handlers_are_checked_as_well(app: App) -> None:
 
     async def post(ws) -> None: ...  # type: ignore[no-untyped-def]
 
-    assert "known by name are: request, session, app, scope" in refused(app.post("/"), post)
+    assert "known by name are: request, session, app, state, scope" in refused(app.post("/"), post)
 
 
 def test_a_model_cannot_come_from_the_query(app: App) -> None:

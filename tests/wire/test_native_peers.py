@@ -1,0 +1,268 @@
+"""Hostile peers on the native transport: rows B2 to B10 and C1 to C8 of the table of faults."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.wire.native import NativeServer, alive, alive_objects, echo, native_server, until
+from tests.wire.raw import RawClient, frame, handshake, raw_client
+from wirework import App, WebSocket
+from wirework.transports.native.protocol import NativeProtocol
+from wirework.transports.native.wire import Wire
+
+LIMIT = 64 * 1024
+CLOSE, PING, PONG = 8, 9, 10
+MEBIBYTE = 2**20
+
+
+def wirework_echo() -> App:
+    app = App()
+
+    @app.websocket("/")
+    async def loop(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ws.send(message)
+
+    return app
+
+
+@pytest.fixture(params=["any application", "wirework"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[NativeServer]:
+    app: Any = echo if request.param == "any application" else wirework_echo()
+    async with native_server(app, ws_max_size=LIMIT) as running:
+        yield running
+        assert await alive(running)
+        await until(lambda: not running.connections and not running.tasks)
+
+
+def masked(first: int, size: int, payload: bytes = b"", *, length: int | None = None) -> bytes:
+    """Return a frame whose header says `size`, in a `length` of 0, 2 or 8 bytes."""
+    length = (0 if size < 126 else 2 if size < 65536 else 8) if length is None else length
+    sizes = {0: bytes([0x80 | size & 0x7F]), 2: b"\xfe" + struct.pack("!H", size & 0xFFFF)}
+    sizes[8] = b"\xff" + struct.pack("!Q", size)
+    return bytes([first]) + sizes[length] + bytes(4) + payload
+
+
+async def code_of(client: RawClient) -> int:
+    """Return the code of the server's close, which must be its last word."""
+    opcode, payload = await client.frame()
+    assert opcode == CLOSE, (opcode, payload)
+    assert await client.rest() == b""
+    return int.from_bytes(payload[:2], "big")
+
+
+BROKEN = {
+    "b2 unmasked": (b"\x81\x02hi", 1002),
+    **{f"b2 rsv {bit:x}": (masked(0x81 | bit, 2, b"hi"), 1002) for bit in (0x40, 0x20, 0x10)},
+    **{f"b2 opcode {code}": (masked(0x80 | code, 0), 1002) for code in (3, 7, 11, 15)},
+    "b2 fragmented ping": (masked(PING, 0), 1002),
+    "b2 long ping": (masked(0x80 | PING, 126, bytes(126)), 1002),
+    "b2 continuation of nothing": (frame(b"x", 0), 1002),
+    "b2 message within a message": (frame(b"x", is_final=False) + frame(b"y"), 1002),
+    "b3 highest bit": (masked(0x82, 1 << 63, length=8), 1002),
+    "b3 huge": (masked(0x82, 1 << 62, length=8), 1009),
+    "b3 short in two": (masked(0x82, 5, bytes(5), length=2), 1002),
+    "b3 short in eight": (masked(0x82, 5, bytes(5), length=8), 1002),
+    "b4 from the header alone": (masked(0x82, LIMIT + 1), 1009),
+    "b4 all fragments": (masked(0x02, LIMIT, bytes(LIMIT)) + frame(b"x", 0), 1009),
+    "b5 not utf-8": (frame(b"\xff"), 1007),
+    "b5 surrogate": (frame(b"\xed\xa0\x80"), 1007),
+    "b5 cut": (frame(b"\xe2\x82"), 1007),
+    "b5 early, in a fragment": (frame(b"a\xc0", is_final=False), 1007),
+    "b5 cut by the last fragment": (frame(b"\xe2", is_final=False) + frame(b"\x82", 0), 1007),
+    "b6 close of one byte": (frame(b"\x03", CLOSE), 1002),
+    "b6 reason": (frame(b"\x03\xe8\xff", CLOSE), 1007),
+    **{
+        f"b6 code {code}": (frame(struct.pack("!H", code), CLOSE), 1002)
+        for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535)
+    },
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_a_broken_frame_is_the_end_with_its_code(server: NativeServer, name: str) -> None:
+    data, code = BROKEN[name]
+    async with server.opened() as client:
+        await client.send(frame(b"before"))
+        assert await client.frame() == (1, b"before")
+        await client.send(data + frame(b"after"))
+        assert await code_of(client) == code
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_what_comes_before_a_broken_frame_is_received_and_nothing_behind_it(
+    name: str,
+) -> None:
+    app = App()
+    seen: list[object] = []
+    ended = asyncio.Event()
+
+    @app.websocket("/")
+    async def loop(ws: WebSocket) -> None:
+        await ws.accept()
+        seen.extend([message async for message in ws])
+        seen.append(ws.close_code)
+        ended.set()
+
+    data, code = BROKEN[name]
+    async with native_server(app) as server, server.opened() as client:
+        await client.send(frame(b"one") + frame(b"two") + data + frame(b"after"))
+        assert await code_of(client) == code
+        await ended.wait()
+    assert seen == ["one", "two", code]
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4999])
+async def test_b6_a_valid_close_is_answered_with_its_code(server: NativeServer, code: int) -> None:
+    async with server.opened() as client:
+        await client.send(frame(struct.pack("!H", code) + b"bye", CLOSE))
+        assert await code_of(client) == code
+
+
+async def test_b4_b5_what_is_just_allowed_comes_back(server: NativeServer) -> None:
+    async with server.opened() as client:
+        await client.send(masked(0x82, LIMIT, bytes(LIMIT)))
+        assert await client.frame() == (2, bytes(LIMIT))
+        euro = "€".encode()
+        await client.send(frame(euro[:1], is_final=False) + frame(b"", 0, is_final=False))
+        await client.send(frame(b"ping", PING) + frame(euro[1:], 0))
+        assert {await client.frame(), await client.frame()} == {(PONG, b"ping"), (1, euro)}
+
+
+@pytest.mark.parametrize("how", ["half-close", "reset", "fin within a frame"])
+async def test_b8_a_peer_that_vanishes_leaves_nothing_behind(
+    server: NativeServer, how: str
+) -> None:
+    for _ in range(100):
+        async with raw_client(server.port) as client:
+            await client.send(handshake())
+            await client.head()
+            if how != "half-close":
+                await client.send(masked(0x82, 1000, bytes(10)))
+            if how == "reset":
+                client.abort()
+            else:
+                client.finish()
+                await client.rest()
+    await until(lambda: not server.connections and not server.tasks)
+    assert alive_objects(NativeProtocol, Wire) == 0
+
+
+async def test_b9_mutated_sessions_never_harm_the_server(server: NativeServer) -> None:
+    chance = random.Random(7)
+    whole = b"".join(frame(b"x" * size, opcode) for size in (0, 5, 300) for opcode in (1, 2, 9))
+    for _ in range(150):
+        data = bytearray(whole)
+        for _ in range(chance.randrange(1, 8)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        async with server.opened() as client:
+            await client.send(bytes(data))
+            client.finish()
+            await client.rest()
+
+
+async def test_b10_data_behind_a_close_is_not_heard(server: NativeServer) -> None:
+    async with server.opened() as client:
+        await client.send(frame(b"\x03\xe8", CLOSE) + frame(b"late") * 100)
+        assert await code_of(client) == 1000
+
+
+async def test_c1_memory_follows_what_has_come_not_what_was_announced(
+    server: NativeServer,
+) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    clients = [await _announcer(server) for _ in range(100)]
+    assert await alive(server)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown * 1024 < 16 * MEBIBYTE
+    for writer in clients:
+        writer.transport.abort()
+
+
+async def _announcer(server: NativeServer) -> asyncio.StreamWriter:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(handshake())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(masked(0x82, LIMIT))
+    return writer
+
+
+@pytest.mark.parametrize("payload", [b"x", b""])
+async def test_c2_a_message_in_many_fragments_is_bounded_by_its_size_only(
+    server: NativeServer, payload: bytes
+) -> None:
+    async with server.opened() as client:
+        count = 20_000
+        middle = masked(0x00, len(payload), payload) * count
+        await client.send(frame(b"", 2, is_final=False) + middle + frame(b"", 0))
+        assert await client.frame() == (2, payload * count)
+        await client.send(frame(b"", 2, is_final=False))
+        await client.send(masked(0x00, 1, b"x") * (LIMIT + 1))
+        assert await code_of(client) == 1009
+
+
+async def test_c3_a_frame_in_single_bytes_comes_back(server: NativeServer) -> None:
+    async with server.opened() as client:
+        await client.send(masked(0x82, 2000, bytes(2000)), step=1)
+        assert await client.frame() == (2, bytes(2000))
+
+
+async def test_c6_pings_of_a_peer_that_does_not_read_cost_nothing(server: NativeServer) -> None:
+    async with server.opened() as client:
+        (protocol,) = server.connections
+        transport = protocol.transport
+        numbered = [struct.pack("!I", number) + bytes(100) for number in range(60_000)]
+        for start in range(0, len(numbered), 1000):
+            pings = (masked(0x89, 104, each) for each in numbered[start : start + 1000])
+            await client.send(b"".join(pings))
+            assert transport.get_write_buffer_size() < 2 * MEBIBYTE
+        await client.send(frame(b"still here"))
+        seen = [await client.frame()]
+        while seen[-1] != (1, b"still here"):
+            seen.append(await client.frame())
+            assert seen[-1][0] in (PONG, 1)
+
+
+async def test_c6_pongs_that_nobody_asked_for_are_ignored(server: NativeServer) -> None:
+    async with server.opened() as client:
+        await client.send(frame(b"x", PONG) * 10_000 + frame(b"still here"))
+        assert await client.frame() == (1, b"still here")
+
+
+async def test_c7_a_peer_that_reads_late_gets_everything_in_order(server: NativeServer) -> None:
+    async with server.opened() as client:
+        (protocol,) = server.connections
+        transport = protocol.transport
+        frames = [struct.pack("!I", number) + bytes(996) for number in range(20_000)]
+        sent = b"".join(masked(0x82, 1000, each) for each in frames)
+        sending = asyncio.create_task(client.send(sent))
+        await until(lambda: not transport.is_reading())
+        assert transport.get_write_buffer_size() < 4 * MEBIBYTE
+        for each in frames:
+            assert await client.frame() == (2, each)
+        await sending
+
+
+async def test_c8_a_peer_that_never_reads_is_ended_and_its_pushes_are_bounded() -> None:
+    app = App(write_stall_timeout=0.25)
+    sizes = []
+
+    @app.websocket("/")
+    async def push(ws: WebSocket) -> None:
+        await ws.accept()
+        while True:
+            await ws.send_bytes(bytes(10_000))
+            sizes.append(sum(len(each.data) for each in ws.connection.outbox))
+
+    async with native_server(app) as server, server.opened():
+        await until(lambda: len(sizes) > 100)
+        await until(lambda: not server.connections and not server.tasks)
+        assert max(sizes) <= MEBIBYTE

@@ -1,0 +1,296 @@
+"""Wirework applications on the native transport: as the server's own, and mounted in others."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections import Counter
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from tests.wire.native import OWN_HTTP, native_server, received, until
+from tests.wire.raw import RawClient, frame, handshake, raw_client
+from wirework import App, ConnectionClosed, WebSocket
+from wirework.connection import Connection
+from wirework.transports.native.link import NativeLink
+from wirework.transports.native.protocol import NativeProtocol
+from wirework.transports.native.wire import Wire
+
+CLOSE = 8
+
+
+class Hooked:
+    """An application whose hooks are counted."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.app = App(**settings)
+        self.events: list[Any] = []
+        self.hold: asyncio.Event | None = None
+        self.app.ws("/", conn=self.conn, disconn=self.disconn)(self.message)
+
+    async def conn(self, ws: WebSocket) -> None:
+        self.events.append("connect")
+        if self.hold is not None:
+            await self.hold.wait()
+
+    async def disconn(self, ws: WebSocket, code: int) -> None:
+        await asyncio.sleep(0)
+        self.events.append(code)
+
+    async def message(self, msg: str) -> str:
+        return msg
+
+    def count(self) -> Counter[Any]:
+        return Counter(self.events)
+
+
+def mounted(app: App) -> Any:
+    outer = FastAPI()
+    outer.mount("/", app)
+    return outer
+
+
+async def test_fifty_idle_connections_of_a_message_handler_have_no_task() -> None:
+    hooked = Hooked()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(native_server(hooked.app, OWN_HTTP))
+        before = len(asyncio.all_tasks())
+        for _ in range(50):
+            client = await stack.enter_async_context(server.opened())
+            await client.send(frame(b"hello"))
+            assert await client.frame() == (1, b"hello")
+        await until(lambda: len(asyncio.all_tasks()) <= before)
+        assert not server.tasks
+        assert len(server.connections) == 50
+
+
+async def test_mounted_in_another_application_the_call_stays_open_until_the_end() -> None:
+    hooked = Hooked()
+    calls: list[str] = []
+    inner = mounted(hooked.app)
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        calls.append("begun")
+        await inner(scope, receive, send)
+        calls.append(f"over after {hooked.events[-1]}")
+
+    async with native_server(watched) as server, server.opened() as client:
+        await client.send(frame(b"hello"))
+        assert await client.frame() == (1, b"hello")
+        assert calls == ["begun"]
+        await client.send(frame(b"\x03\xe9", CLOSE))
+        await client.rest()
+        await until(lambda: len(calls) > 1)
+    assert calls == ["begun", "over after 1001"]
+
+
+@pytest.mark.parametrize("lifespan", ["on", "off"])
+@pytest.mark.parametrize("is_mounted", [False, True])
+async def test_a_stop_ends_every_connection_once_and_waits_for_its_hook(
+    lifespan: str, is_mounted: bool
+) -> None:
+    hooked = Hooked()
+    app = mounted(hooked.app) if is_mounted else hooked.app
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(native_server(app, lifespan=lifespan))
+        clients = [await stack.enter_async_context(server.opened()) for _ in range(10)]
+        server.stop()
+        for client in clients:
+            assert await client.frame() == (CLOSE, b"\x03\xf4")
+            assert await client.rest() == b""
+    assert hooked.count() == {"connect": 10, 1012: 10}
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+async def test_a_call_that_the_server_cancels_still_runs_the_hook(is_mounted: bool) -> None:
+    hooked = Hooked()
+    entered: list[asyncio.Task[Any] | None] = []
+    inner = mounted(hooked.app) if is_mounted else hooked.app
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        entered.append(asyncio.current_task())
+        await inner(scope, receive, send)
+
+    async with native_server(noted) as server, server.opened() as client:
+        (task,) = entered
+        assert task is not None
+        task.cancel()
+        assert await client.frame() == (CLOSE, b"\x03\xf4")
+        await until(lambda: not server.tasks and not server.connections)
+    assert hooked.count() == {"connect": 1, 1012: 1}
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+async def test_a_handshake_that_is_not_answered_in_time_is_refused_and_its_handler_cancelled(
+    is_mounted: bool,
+) -> None:
+    hooked = Hooked(handshake_timeout=0.25)
+    hooked.hold = asyncio.Event()
+    app = mounted(hooked.app) if is_mounted else hooked.app
+    async with native_server(app) as server, raw_client(server.port) as client:
+        await client.send(handshake())
+        assert (await client.rest()).startswith(b"HTTP/1.1 503 ")
+        await until(lambda: not server.tasks and not server.connections)
+    assert hooked.count() == {"connect": 1}
+
+
+@pytest.mark.parametrize("is_mounted", [False, True])
+async def test_peers_that_leave_before_the_answer_leave_nothing_behind(is_mounted: bool) -> None:
+    hooked = Hooked()
+    hooked.hold = asyncio.Event()
+    app = mounted(hooked.app) if is_mounted else hooked.app
+    async with native_server(app) as server:
+        for number in range(20):
+            async with raw_client(server.port) as client:
+                await client.send(handshake())
+                await until(lambda: len(hooked.events) > number)  # noqa: B023
+                if number % 2:
+                    client.abort()
+                else:
+                    client.finish()
+                    await client.rest()
+        hooked.hold.set()
+        await until(lambda: not server.tasks and not server.connections)
+    assert hooked.count() == {"connect": 20}
+
+
+async def test_b8_three_hundred_resets_within_a_frame_end_once_each_and_leak_nothing() -> None:
+    hooked = Hooked()
+    async with native_server(hooked.app) as server:
+        for _ in range(300):
+            async with server.opened() as client:
+                await client.send(frame(b"x" * 100)[:-50])
+                client.abort()
+        await until(lambda: hooked.count()[1006] == 300 and not server.connections)
+        await until(lambda: len(asyncio.all_tasks()) <= 2)
+        gc.collect()
+        kinds = (NativeProtocol, Wire, NativeLink, Connection)
+        assert [found for found in gc.get_objects() if isinstance(found, kinds)] == []
+    assert hooked.count() == {"connect": 300, 1006: 300}
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "refusal", "stop"])
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+async def test_what_belongs_to_a_connection_is_freed_without_the_garbage_collector(
+    how: str, whose: str
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.close" if how == "refusal" else "websocket.accept"})
+        await receive()
+
+    native: Any = Hooked(allowed_origins=[], require_origin=how == "refusal").app
+    async with native_server(native if whose == "ours" else app) as server:
+        gc.disable()
+        try:
+            async with raw_client(server.port) as client:
+                await client.send(handshake())
+                await until(lambda: _protocols(server.connections))
+                references = [weakref.ref(each) for each in _wires(server.connections)]
+                await _end(client, how, server)
+                await until(lambda: not _protocols(server.connections))
+            await until(lambda: not any(reference() for reference in references))
+        finally:
+            gc.enable()
+
+
+def _protocols(connections: set[Any]) -> list[Any]:
+    return [each for each in connections if isinstance(each, NativeProtocol)]
+
+
+def _wires(connections: set[Any]) -> list[Any]:
+    return [each.wire for each in _protocols(connections) if each.wire is not None]
+
+
+async def _end(client: RawClient, how: str, server: Any) -> None:
+    head = await client.head()
+    assert (b" 403 " in head) is (how == "refusal")
+    if how == "close":
+        await client.send(frame(b"", CLOSE))
+    if how == "reset":
+        client.abort()
+    elif how == "stop":
+        server.stop()
+        await client.rest()
+    else:
+        await client.rest()
+
+
+async def test_a14_messages_and_a_close_glued_to_the_request_are_all_handled() -> None:
+    app = App()
+    seen: list[Any] = []
+
+    @app.websocket("/")
+    async def loop(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            while True:
+                seen.append(await ws.receive())
+        except ConnectionClosed as error:
+            seen.append(error.code)
+
+    async with native_server(app) as server, raw_client(server.port) as client:
+        await client.send(handshake() + frame(b"one") + frame(b"two") + frame(b"\x03\xe9", CLOSE))
+        assert (await client.head()).startswith(b"http/1.1 101 ")
+        assert await client.frame() == (CLOSE, b"\x03\xe9")
+        await until(lambda: len(seen) == 3)
+    assert seen == ["one", "two", 1001]
+
+
+async def test_c17_what_came_early_does_not_lift_the_bound_of_the_inbox() -> None:
+    hold, release = asyncio.Event(), asyncio.Event()
+    app = App(inbox_frames=10)
+    inboxes: list[Any] = []
+
+    @app.websocket("/")
+    async def loop(ws: WebSocket) -> None:
+        inboxes.append(ws.connection)
+        await hold.wait()
+        await ws.accept()
+        await release.wait()
+        async for message in ws:
+            await ws.send(message)
+
+    async with native_server(app) as server, raw_client(server.port) as client:
+        await client.send(handshake())
+        await until(lambda: inboxes)
+        (protocol,) = server.connections
+        frames = [b"%d" % number + b"x" * 1000 for number in range(5000)]
+        sending = asyncio.create_task(client.send(b"".join(frame(each) for each in frames)))
+        await until(lambda: not protocol.transport.is_reading())
+        transport = protocol.transport
+        hold.set()
+        await client.head()
+        await until(lambda: len(inboxes[0].inbox) >= 10)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not transport.is_reading()
+        assert len(inboxes[0].inbox) < 200
+        release.set()
+        assert [await client.frame() for _ in frames] == [(1, each) for each in frames]
+        await sending
+
+
+async def test_middleware_around_a_mounted_application_may_refuse_before_it() -> None:
+    hooked = Hooked()
+
+    async def guard(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket" and b"token" not in scope["query_string"]:
+            await receive()
+            await send({"type": "websocket.close", "code": 4401})
+            return
+        await Starlette(routes=[Mount("/", hooked.app)])(scope, receive, send)
+
+    async with native_server(guard) as server:
+        assert (await server.refusal()).status_code == 403
+        async with server.connect("/?token=1") as client:
+            await client.send("hello")
+            assert await received(client) == "hello"
+    assert hooked.events[0] == "connect"
+    assert len(hooked.events) == 2
