@@ -28,10 +28,10 @@ def draw(results: Results, folder: Path) -> None:
         _draw_one(axes, results, work)
         _save(plt, figure, folder / f"bench-{work.name}")
     if works:
-        columns = min(3, len(works))
+        columns = min(2, len(works))
         lines = -(-len(works) // columns)
         tall = 0.9 + 0.2 * max(len(_bars(results, work)) for work in works)
-        figure, grid = plt.subplots(lines, columns, figsize=(6 * columns, tall * lines))
+        figure, grid = plt.subplots(lines, columns, figsize=(7.5 * columns, tall * lines))
         cells = list(getattr(grid, "flat", [grid]))
         for axes in cells[len(works) :]:
             axes.set_visible(False)
@@ -57,7 +57,7 @@ def _draw_one(axes: Any, results: Results, work: Work) -> None:
         [label for label, _, _ in bars], [value for _, value, _ in bars], color=colors
     )
     axes.bar_label(drawn, [f"{value:,.0f}" for _, value, _ in bars], padding=3, fontsize=8)
-    axes.set_title(f"{work.title} ({work.unit})", fontsize=9, loc="left")
+    axes.set_title(f"{work.title} ({work.unit})", fontsize=9, loc="right")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.12, y=0.01)
     axes.xaxis.set_visible(False)
@@ -65,6 +65,6 @@ def _draw_one(axes: Any, results: Results, work: Work) -> None:
 
 def _save(plt: Any, figure: Any, path: Path) -> None:
     figure.tight_layout()
-    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
-    figure.savefig(path.with_suffix(".png"), dpi=110)
+    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None}, bbox_inches="tight")
+    figure.savefig(path.with_suffix(".png"), dpi=110, bbox_inches="tight")
     plt.close(figure)

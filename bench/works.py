@@ -101,6 +101,7 @@ def _echo(endpoint: str, connections: int, in_flight: int) -> Callable[[Server, 
 def _fan_out(server: Server, pace: Pace) -> Sample:
     target = server.target("fanout")
     with _connected(target, 500) as sockets:
+        time.sleep(0.1)  # some servers answer the handshake before their handler has run
         size = reply_size(sockets[0], target, sockets[-1])
         for sock in sockets[:-1]:
             sock.settimeout(5)

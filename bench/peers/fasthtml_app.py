@@ -16,11 +16,11 @@ async def json(x: int, y: int, text: str):
     return Div(text, id="moved", data_sum=x + y)
 
 
-def joined(ws, send):
+async def joined(ws, send):
     people[id(ws)] = send
 
 
-def left(ws):
+async def left(ws):
     people.pop(id(ws), None)
 
 

@@ -7,14 +7,14 @@ from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from starlette.datastructures import State
 
 from .binding.binder import Extra
-from .binding.payload import Body
 from .binding.depends import kind_of
+from .binding.payload import Body
 from .binding.plan import Plan
 from .binding.signatures import can_take, name_of
 from .connection import Connection
@@ -34,13 +34,15 @@ from .lifespan import (
 from .parameters import hook_parameters, http_binder, message_parameters, websocket_binder
 from .routing.paths import NoSuchRoute, ParameterError, PathTemplate, RouteTable
 from .routing.router import HttpRoute, Router, WebSocketRoute
-from .security.cookies import SessionCookie
 from .security.origin import OriginPolicy
 from .security.sessions import Session
 from .session import MessageEndpoint
 from .settings import Settings
 from .types import ASGIApp, HeaderList, Receive, Scope, SendMessage
 from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    from .security.cookies import SessionCookie
 
 __all__ = ["App"]
 
@@ -172,6 +174,19 @@ class App(Router):
     def is_websocket_route(self, name: str) -> bool:
         """Whether the route called `name` is a WebSocket: `url_for` needs to know."""
         return self._table.has_name(name)
+
+    def describe_routes(self) -> list[str]:
+        """Return a line for each route: what it is, its path, and what serves a WebSocket."""
+        lines = [
+            f"websocket {each.template.text}  {_describe(each.target.endpoint)}"
+            for each in self._table
+        ]
+        for route in self._http_routes:
+            methods = set(getattr(route, "methods", None) or {"mount"}) - {"HEAD"}
+            lines.append(f"{' '.join(sorted(methods))} {route.path}")
+        if self._http_app is not None:
+            lines.append(f"http  {type(self._http_app).__module__}.{name_of(self._http_app)}")
+        return lines
 
     def _add(self, route: WebSocketRoute | HttpRoute) -> None:
         template = PathTemplate(route.path)
@@ -468,6 +483,13 @@ def _reversed_page(route: Any, name: str, params: Mapping[str, Any]) -> str:
         raise ParameterError(route.path, f"these parameters do not fit: {given}") from None
 
 
+def _describe(endpoint: Endpoint) -> str:
+    assert isinstance(endpoint, (ConnectionHandler, MessageEndpoint))
+    kind = "message" if isinstance(endpoint, MessageEndpoint) else "connection"
+    function = endpoint.plan.function
+    return f"{function.__module__}.{name_of(function)} ({kind} handler)"
+
+
 def _settings(given: Settings | str | Path | None, options: Mapping[str, Any]) -> Settings:
     if isinstance(given, Settings):
         return given.replace(**options) if options else given
@@ -477,6 +499,8 @@ def _settings(given: Settings | str | Path | None, options: Mapping[str, Any]) -
 def _cookie(settings: Settings) -> SessionCookie | None:
     if settings.secret_key is None:
         return None
+    from .security.cookies import SessionCookie
+
     return SessionCookie(
         settings.secret_key,
         name=settings.session_cookie,

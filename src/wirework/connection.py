@@ -348,8 +348,9 @@ class Connection:
         """The application is done with this connection; the transport may let go of it."""
         if not self.is_finished:
             self.is_finished = True
-            if self.on_finished is not None:
-                self.on_finished()
+            on_finished, self.on_finished, self.consumer = self.on_finished, None, None
+            if on_finished is not None:
+                on_finished()
 
     def closed_error(self) -> ConnectionClosed:
         """Return the error that tells how the connection ended."""

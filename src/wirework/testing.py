@@ -76,13 +76,15 @@ class TestClient:
         self._state: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
-        async with asyncio.timeout(self.timeout):
-            self._state = await self._stack.enter_async_context(self.app.lifespan_context())
+        starting = self._stack.enter_async_context(self.app.lifespan_context())
+        self._state = await _within(self.timeout, starting, "the application to start")
         return self
 
-    async def __aexit__(self, *error: Any) -> None:
-        async with asyncio.timeout(self.timeout):
-            await self._stack.aclose()
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            await _within(self.timeout, self._stack.aclose(), "the application to stop")
+        except Exception as other:
+            _keep(error, other)
 
     # --- HTTP -----------------------------------------------------------------------------------
 
@@ -93,7 +95,8 @@ class TestClient:
             ModuleNotFoundError: httpx is not installed (`pip install wirework[testing]`).
         """
         client = await self._http_client()
-        response = await client.request(method, url, cookies=None, **options)
+        requesting = client.request(method, url, cookies=None, **options)
+        response = await _within(self.timeout, requesting, f"the response to {method} {url}")
         self._keep_cookies([("set-cookie", v) for v in response.headers.get_list("set-cookie")])
         return response
 
@@ -151,7 +154,8 @@ class TestClient:
 
         Raises:
             HandshakeRefused: the application answered with an HTTP response.
-            TimeoutError: it did not answer, or did not end, in time.
+            TimeoutError: it did not answer, or did not end, in time; its handler is cancelled.
+                An error raised in the block goes first, with a note about the time.
         """
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
         scope = self._scope(path, pairs, query, session, subprotocols)
@@ -159,11 +163,18 @@ class TestClient:
         await self._answer(ws)
         try:
             yield ws
-        finally:
+        except BaseException as error:
+            await ws._leave(error)
+            raise
+        else:
             await ws._leave()
 
     async def _answer(self, ws: TestWebSocket) -> None:
-        answer = await ws._within(asyncio.shield(ws.peer.answer), "an answer to the handshake")
+        try:
+            answer = await ws._within(asyncio.shield(ws.peer.answer), "an answer to the handshake")
+        except TimeoutError:
+            await ws.peer.cancel(self.timeout)
+            raise
         self._keep_cookies(answer.headers)
         if isinstance(answer, Refused):
             await ws._leave()
@@ -308,15 +319,34 @@ class TestWebSocket:
         self.peer.send(frame)
 
     async def _within(self, awaitable: Awaitable[T], what: str) -> T:
-        try:
-            async with asyncio.timeout(self.timeout):
-                return await awaitable
-        except TimeoutError:
-            raise TimeoutError(f"waited {self.timeout} s for {what}") from None
+        return await _within(self.timeout, awaitable, what)
 
-    async def _leave(self) -> None:
+    async def _leave(self, error: BaseException | None = None) -> None:
+        """Close, and wait for the application's end; `error` is what the block has raised."""
         self.peer.close()
-        await self._within(self.peer.leave(), "the application to end the connection")
+        try:
+            await self._within(self.peer.leave(), "the application to end the connection")
+        except Exception as other:
+            await self.peer.cancel(self.timeout)
+            _keep(error, other)
+
+
+async def _within(seconds: float, awaitable: Awaitable[T], what: str) -> T:
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await awaitable
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"waited {seconds} s for {what}") from None
+
+
+def _keep(error: BaseException | None, other: Exception) -> None:
+    """Raise `other`, unless the test has failed already: then it is a note of that `error`."""
+    if error is None:
+        raise other
+    error.add_note(f"afterwards: {type(other).__name__}: {other}")
 
 
 def _joined(answer: Accepted) -> dict[str, str]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from wirework import App, ConnectionClosed, Query, Send, Session, WebSocket
+from wirework.transports.rsgi_scope import RsgiScope
 from wirework.types import ASGIApp, Receive, Scope, SendMessage
 
 from .handlers import Id, add_echoes, add_endings, add_handshakes, add_refusals
@@ -117,7 +118,7 @@ def _add_pages(app: App, record: Record) -> None:
 
 
 class Applications:
-    """One ASGI application of several: the main one, and those with other settings by prefix."""
+    """One application of several: the main one, and those with other settings by prefix."""
 
     def __init__(self) -> None:
         record = Record()
@@ -136,6 +137,15 @@ class Applications:
 
     async def __call__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         await self.find(scope.get("path", ""))(scope, receive, send)
+
+    async def __rsgi__(self, scope: RsgiScope, protocol: Any) -> None:
+        await self.find(scope.path).__rsgi__(scope, protocol)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.main.__rsgi_init__(loop)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.main.__rsgi_del__(loop)
 
 
 def _hasty(record: Record) -> App:

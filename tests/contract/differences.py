@@ -14,7 +14,10 @@ Behaviour: TypeAlias = Literal[
     "a close without a code",
     "a lost connection",
     "a peer that does not read",
+    "body of a refusal",
     "code of the peer's close",
+    "code of the server's close",
+    "headers of a refusal",
     "headers on accept",
     "hooks of a client that leaves before the answer",
     "denial response",
@@ -26,6 +29,7 @@ Behaviour: TypeAlias = Literal[
     "repeated headers of a refusal",
     "repeated request headers",
     "state of the lifespan",
+    "subprotocol",
 ]
 
 
@@ -49,8 +53,14 @@ DIFFERENCES = (
         "its worker panics on a repeated name in a denial, so their values are joined",
     ),
     Difference(
+        "headers of a refusal", ("daphne", "rsgi"), [], "its refusal is a status and nothing more"
+    ),
+    Difference("body of a refusal", ("rsgi",), b"", "RSGI refuses with a status and nothing more"),
+    Difference(
         "headers on accept", ("granian", "daphne"), [], "it ignores the headers of websocket.accept"
     ),
+    Difference("headers on accept", ("rsgi",), [], "RSGI accepts without any"),
+    Difference("subprotocol", ("rsgi",), None, "RSGI accepts without one"),
     Difference(
         "repeated request headers", ("daphne",), ["one,two"], "it joins their values with commas"
     ),
@@ -72,6 +82,8 @@ DIFFERENCES = (
     Difference(
         "reason of the server's close", ("daphne",), "", "it drops the reason of websocket.close"
     ),
+    Difference("code of the server's close", ("rsgi",), 1005, "RSGI closes without a code"),
+    Difference("reason of the server's close", ("rsgi",), "", "RSGI closes without a reason"),
     Difference(
         "code of the peer's close", ("hypercorn",), 1006, "it calls every disconnect abnormal"
     ),
@@ -81,6 +93,8 @@ DIFFERENCES = (
         "",
         "its websocket.disconnect has no reason",
     ),
+    Difference("code of the peer's close", ("rsgi",), 1005, "RSGI tells of a close without it"),
+    Difference("reason of the peer's close", ("rsgi",), "", "RSGI tells of a close without it"),
     Difference(
         "a close without a code", ("hypercorn",), 1006, "it calls every disconnect abnormal"
     ),
@@ -110,4 +124,5 @@ def expected(server: Server, behaviour: Behaviour, normal: T) -> T:
 def close_code(server: Server, code: int) -> int:
     """Return what a peer sees where the application closes with `code`."""
     offset = expected(server, "offset of the server's standard codes", 0)
-    return code + offset if 1000 < code < 3000 else code
+    sent = code + offset if 1000 < code < 3000 else code
+    return expected(server, "code of the server's close", sent)

@@ -24,10 +24,12 @@ _UVICORN = ("uvicorn", "--host", HOST, "--port", "{port}", "--log-level", "warni
 _GRANIAN = ("granian", "--host", HOST, "--port", "{port}", "--loop", "asyncio")
 
 COMMANDS: dict[str, Sequence[str]] = {
+    "native": (*_UVICORN, "--ws", "wirework.transports.native:NativeProtocol"),
     "uvicorn-sansio": (*_UVICORN, "--ws", "websockets-sansio"),
     "uvicorn-wsproto": (*_UVICORN, "--ws", "wsproto"),
     "hypercorn": ("hypercorn", "--bind", f"{HOST}:{{port}}"),
     "granian": (*_GRANIAN, "--interface", "asgi"),
+    "rsgi": (*_GRANIAN, "--interface", "rsgi"),
     "daphne": ("daphne", "-b", HOST, "-p", "{port}", "-v", "0"),
 }
 """Module and arguments of each server, without the application."""

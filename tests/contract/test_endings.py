@@ -23,7 +23,7 @@ async def test_a_returned_close_is_a_close(server: Server) -> None:
     async with server.connect("/return") as peer:
         await peer.send("now")
         close = await closed(peer)
-    assert close.code == 3333
+    assert close.code == close_code(server, 3333)
     assert close.reason == expected(server, "reason of the server's close", "enough")
 
 

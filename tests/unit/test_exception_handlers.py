@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -143,3 +144,27 @@ def test_a_class_has_one_exception_handler() -> None:
     app.exception_handler(ValueError)(lambda ws, error: None)
     with pytest.raises(RegistrationError, match="ValueError has a handler already"):
         app.exception_handler(ValueError)(lambda ws, error: None)
+
+
+def test_an_exception_handler_takes_a_connection_and_an_error_and_returns_an_answer() -> None:
+    def none() -> None: ...
+
+    def one(error: Exception) -> None: ...
+
+    def three(ws: WebSocket, error: Exception, more: int) -> None: ...
+
+    def many(*args: Any) -> None: ...
+
+    async def stream(ws: WebSocket, error: Exception) -> AsyncIterator[int]:
+        yield 1
+
+    class Answer:
+        def __init__(self, ws: WebSocket, error: Exception) -> None: ...
+
+    wrong: list[Any] = [none, one, three, stream, Answer, 5]
+    for function in wrong:
+        with pytest.raises(RegistrationError) as caught:
+            App().exception_handler(KeyError)(function)
+        assert str(caught.value).startswith("app.exception_handler(KeyError), ")
+        assert "write async def handler(connection, error)" in str(caught.value)
+    App().exception_handler(KeyError)(many)

@@ -157,3 +157,23 @@ async def test_the_handshake_can_be_refused_through_it() -> None:
     assert caught.value.status == 401
     assert caught.value.body == b"log in first"
     assert caught.value.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("secure", ["", "s"])
+async def test_url_for_has_the_scheme_of_what_it_leads_to(secure: str) -> None:
+    app = App()
+
+    @app.websocket("/room", name="room")
+    async def room(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send_json([ws.url_for("room"), ws.url_for("page")])
+
+    @app.get("/page", name="page")
+    async def page(handshake: Handshake) -> Any:
+        return [handshake.url_for("room"), handshake.url_for("page")]
+
+    links = [f"ws{secure}://shop.example:81/room", f"http{secure}://shop.example:81/page"]
+    client = TestClient(app, base_url=f"http{secure}://shop.example:81")
+    async with client, client.connect("/room") as ws:
+        assert await ws.receive_json() == links
+        assert (await client.get("/page")).json() == links

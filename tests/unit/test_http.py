@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from fastapi import FastAPI, Request
 from fastapi import WebSocket as FastAPIWebSocket
+from starlette.datastructures import State
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse
@@ -65,6 +67,10 @@ def answering(value: Any, **options: Any) -> App:
         (Order("chair"), 200, "application/json", '{"item":"chair","count":1}'),
         (Point(Decimal("1.5")), 200, "application/json", '{"x":"1.5"}'),
         ([1, None], 200, "application/json", "[1,null]"),
+        ((1, "<b>"), 200, "application/json", '[1,"<b>"]'),
+        ([], 200, "application/json", "[]"),
+        ((Element(), "<i>", None, 5), 200, "text/html", "<b>bold</b>&lt;i&gt;5"),
+        ([(Element(),), Element()], 200, "text/html", "<b>bold</b><b>bold</b>"),
         (PlainTextResponse("own", 201), 201, "text/plain", "own"),
     ],
 )
@@ -191,6 +197,92 @@ async def test_a_body_that_is_not_json_is_refused_with_400() -> None:
         response = await client.post("/order", content="{", headers={"content-type": "x/y+json"})
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "malformed"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "x/json", "application/octet-stream"])
+async def test_a_body_of_another_type_is_refused_with_415(kind: str) -> None:
+    async with TestClient(ordering()) as client:
+        response = await client.post("/data", content="[1]", headers={"content-type": kind})
+        assert response.status_code == 415
+        assert response.json()["error"]["message"] == (
+            f"expected application/json or a form, got {kind}"
+        )
+        for known in ("application/json; charset=utf-8", "application/vnd.api+json", ""):
+            headers = {"content-type": known} if known else {}
+            response = await client.post("/data", content="[1]", headers=headers)
+            assert response.json() == [1]
+
+
+@pytest.mark.parametrize("options", [{"content": b'["12"]'}, {"data": {"a": "1234"}}])
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_over_the_limit_is_refused_with_413(
+    options: dict[str, Any], is_chunked: bool
+) -> None:
+    app = App(max_body_size=6)
+
+    @app.post("/")
+    async def page(data) -> Any:  # type: ignore[no-untyped-def]
+        return data
+
+    async def chunks(body: bytes) -> AsyncIterator[bytes]:
+        for i in range(len(body)):
+            yield body[i : i + 1]
+
+    async with TestClient(app) as client:
+        assert (await client.post("/", **options)).status_code == 200
+        longer = b"[" + b" " * 6 + b"]"
+        content: Any = chunks(longer) if is_chunked else longer
+        response = await client.post("/", content=content)
+        files = {"a": b"x" * 10}
+        assert (await client.post("/", files=files)).status_code == 413
+    assert (response.status_code, response.text) == (
+        413,
+        '{"error":{"code":413,"message":"the body has more than 6 bytes"}}',
+    )
+
+
+async def test_a_handler_that_reads_the_request_itself_decides_how_much() -> None:
+    app = App(max_body_size=5)
+
+    @app.post("/")
+    async def page(request: StarletteRequest) -> int:
+        return len(await request.body())
+
+    async with TestClient(app) as client:
+        assert (await client.post("/", content=b"x" * 100)).json() == 100
+
+
+async def test_a_page_has_a_state_that_begins_with_what_the_lifespan_yielded() -> None:
+    @asynccontextmanager
+    async def lifespan(app: App) -> AsyncIterator[dict[str, Any]]:
+        yield {"db": 1}
+
+    app = App(lifespan=lifespan)
+
+    async def use(state: State) -> int:
+        return int(state.db)
+
+    @app.get("/")
+    async def page(request, state, db: Annotated[int, Depends(use)]) -> Any:  # type: ignore[no-untyped-def]
+        request.state.own = 2
+        return [state.db, state.own, db]
+
+    async with TestClient(app) as client:
+        assert (await client.get("/")).json() == [1, 2, 1]
+
+
+async def test_what_nothing_fills_in_a_page_has_its_default() -> None:
+    app = App()
+
+    async def page_size(limit: int = 5) -> int:
+        return limit
+
+    @app.get("/")
+    async def page(size: Annotated[int, Depends(page_size)], word: str = "a", other=None) -> Any:  # type: ignore[no-untyped-def]
+        return [size, word, other]
+
+    async with TestClient(app) as client:
+        assert (await client.get("/?word=b&limit=7")).json() == [5, "a", None]
 
 
 async def test_a_query_that_does_not_fit_is_refused_with_422() -> None:

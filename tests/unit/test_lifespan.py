@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
+import starlette.testclient
 from fastapi import FastAPI, Request
 
 from wirework import App, WebSocket
-from wirework.testing import TestClient
+from wirework.testing import HandshakeRefused, TestClient
 
 Message = MutableMapping[str, Any]
 
@@ -179,3 +180,91 @@ async def test_a_framework_around_may_run_the_lifespan_in_its_own(log: Log) -> N
     async with outer.router.lifespan_context(outer):
         assert log.lines == ["start live"]
     assert log.lines == ["start live", "stop live"]
+
+
+# --- state ----------------------------------------------------------------------------------------
+
+
+def stateful(log: Log) -> App:
+    app = App(lifespan=log.lifespan("own", db=1))
+
+    @app.websocket("/")
+    async def endpoint(ws: WebSocket) -> None:
+        assert not hasattr(ws.state, "own")
+        await ws.accept()
+        ws.state.own = ws.state.db + 1
+        ws.state.db = 5
+        await ws.send_json([ws.state.own, ws.handshake.scope["state"]])
+
+    @app.get("/page")
+    async def page(request: Request) -> list[int]:
+        return [request.state.db]
+
+    return app
+
+
+async def test_the_state_of_each_connection_begins_with_what_the_lifespan_yielded(log: Log) -> None:
+    async with TestClient(stateful(log)) as client:
+        for _ in range(2):
+            async with client.connect("/") as ws:
+                assert await ws.receive_json() == [2, {"db": 1}]
+
+
+def test_a_mounted_application_has_the_state_of_its_own_lifespan(log: Log) -> None:
+    app = stateful(log)
+
+    @asynccontextmanager
+    async def lifespan(outer: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with app.lifespan_context():
+            yield {"outer": True}
+
+    outer = FastAPI(lifespan=lifespan)
+    outer.mount("/live", app)
+    with starlette.testclient.TestClient(outer) as client:
+        for _ in range(2):
+            with client.websocket_connect("/live/") as ws:
+                assert ws.receive_json() == [2, {"outer": True, "db": 1}]
+        assert client.get("/live/page").json() == [1]
+
+
+# --- never run ------------------------------------------------------------------------------------
+
+
+async def warnings_of(app: App, caplog: pytest.LogCaptureFixture, *, is_run: bool) -> list[str]:
+    """Return what is logged of the lifespan while two connections are served."""
+
+    @app.websocket("/x")
+    async def endpoint(ws: WebSocket) -> None:
+        await ws.accept()
+
+    client = TestClient(app)
+    async with client if is_run else nullcontext():
+        for _ in range(2):
+            with suppress(HandshakeRefused):
+                async with client.connect("/x"):
+                    pass
+    return [text for text in caplog.messages if "lifespan" in text]
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "http", "switched off"])
+@pytest.mark.parametrize("is_run", [False, True])
+async def test_a_lifespan_that_never_ran_is_told_once_at_the_first_connection(
+    kind: str, is_run: bool, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {
+        "lifespan": {"lifespan": log.lifespan("own")},
+        "http": {"http": FastAPI(lifespan=log.lifespan("http"))},
+        "switched off": {"websocket": False},
+    }[kind]
+    warned = await warnings_of(App(**options), caplog, is_run=is_run)
+    assert warned == [
+        "the application's lifespan never ran; is it mounted?"
+        " enter app.lifespan_context() in the outer lifespan"
+    ] * (not is_run)
+
+
+@pytest.mark.parametrize("http", [None, FastAPI(), object()])
+async def test_an_application_without_a_lifespan_need_not_be_started(
+    http: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await warnings_of(App(http=http), caplog, is_run=False) == []

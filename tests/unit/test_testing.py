@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -208,6 +210,99 @@ async def test_an_error_inside_the_block_is_not_hidden_by_leaving_it() -> None:
     with pytest.raises(ValueError, match="in the test"):
         async with TestClient(echo()) as client, client.connect("/"):
             raise ValueError("in the test")
+
+
+def deaf() -> App:
+    """Return an application whose handlers do not look at their peers."""
+    app = App()
+
+    @app.websocket("/held")
+    async def held(ws: WebSocket) -> None:
+        await ws.accept()
+        await asyncio.Event().wait()
+
+    @app.ws("/messages")
+    async def on_message(msg: str) -> None:
+        await asyncio.Event().wait()
+
+    @app.get("/page")
+    async def page() -> None:
+        await asyncio.Event().wait()
+
+    return app
+
+
+@pytest.mark.parametrize("path", ["/held", "/messages"])
+async def test_an_error_inside_the_block_is_not_hidden_by_a_handler_that_does_not_end(
+    path: str,
+) -> None:
+    async def fail() -> None:
+        async with TestClient(deaf(), timeout=0.05) as client, client.connect(path) as ws:
+            await ws.send_text("x")
+            raise ValueError("in the test")
+
+    with pytest.raises(ValueError, match="in the test") as caught:
+        await fail()
+    assert caught.value.__notes__ == [
+        "afterwards: TimeoutError: waited 0.05 s for the application to end the connection"
+    ]
+
+
+@pytest.mark.parametrize("path", ["/held", "/messages"])
+async def test_a_handler_that_does_not_end_fails_the_test_and_is_cancelled(path: str) -> None:
+    with pytest.raises(TimeoutError, match="for the application to end the connection"):
+        async with TestClient(deaf(), timeout=0.05) as client, client.connect(path) as ws:
+            await ws.send_text("x")
+    assert ws.peer._task.done()
+
+
+async def test_a_handler_that_does_not_answer_is_cancelled() -> None:
+    app = App()
+    cancelled = asyncio.Event()
+
+    @app.websocket("/")
+    async def endpoint(ws: WebSocket) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with TestClient(app, timeout=0.05) as client:
+        with pytest.raises(TimeoutError, match="for an answer to the handshake"):
+            await client.connect("/").__aenter__()
+        assert cancelled.is_set()
+
+
+async def test_a_page_that_does_not_answer_fails_the_test() -> None:
+    async with TestClient(deaf(), timeout=0.05) as client:
+        with pytest.raises(TimeoutError, match="for the response to GET /page"):
+            await client.get("/page")
+
+
+@pytest.mark.parametrize("phase", ["start", "stop"])
+async def test_a_lifespan_that_hangs_fails_the_test_and_says_so(phase: str) -> None:
+    @asynccontextmanager
+    async def slow(app: App) -> AsyncIterator[None]:
+        if phase == "start":
+            await asyncio.Event().wait()
+        yield
+        await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError, match=f"waited 0.05 s for the application to {phase}"):
+        async with TestClient(App(lifespan=slow), timeout=0.05):
+            pass
+
+
+async def test_an_error_in_the_test_goes_before_one_of_the_lifespan() -> None:
+    @asynccontextmanager
+    async def broken(app: App) -> AsyncIterator[None]:
+        yield
+        raise KeyError("stop")
+
+    with pytest.raises(ValueError, match="in the test") as caught:
+        async with TestClient(App(lifespan=broken)):
+            raise ValueError("in the test")
+    assert caught.value.__notes__ == ["afterwards: KeyError: 'stop'"]
 
 
 async def test_overrides_end_with_their_block_even_by_an_error() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import weakref
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any
@@ -155,6 +154,7 @@ async def test_peers_that_leave_before_the_answer_leave_nothing_behind(is_mounte
                 else:
                     client.finish()
                     await client.rest()
+        await until(lambda: all(each.is_lost for each in server.connections))
         hooked.hold.set()
         await until(lambda: not server.tasks and not server.connections)
     assert hooked.count() == {"connect": 20}
@@ -170,8 +170,7 @@ async def test_b8_three_hundred_resets_within_a_frame_end_once_each_and_leak_not
         await until(lambda: hooked.count()[1006] == 300 and not server.connections)
         await until(lambda: len(asyncio.all_tasks()) <= 2)
         gc.collect()
-        kinds = (NativeProtocol, Wire, NativeLink, Connection)
-        assert [found for found in gc.get_objects() if isinstance(found, kinds)] == []
+        assert _living(NativeProtocol, Wire, NativeLink, Connection) == []
     assert hooked.count() == {"connect": 300, 1006: 300}
 
 
@@ -186,26 +185,21 @@ async def test_what_belongs_to_a_connection_is_freed_without_the_garbage_collect
         await receive()
 
     native: Any = Hooked(allowed_origins=[], require_origin=how == "refusal").app
-    async with native_server(native if whose == "ours" else app) as server:
-        gc.disable()
-        try:
+    gc.collect()
+    gc.disable()
+    try:
+        async with native_server(native if whose == "ours" else app) as server:
             async with raw_client(server.port) as client:
                 await client.send(handshake())
-                await until(lambda: _protocols(server.connections))
-                references = [weakref.ref(each) for each in _wires(server.connections)]
                 await _end(client, how, server)
-                await until(lambda: not _protocols(server.connections))
-            await until(lambda: not any(reference() for reference in references))
-        finally:
-            gc.enable()
+            await until(lambda: not server.connections and not server.tasks)
+        await until(lambda: not _living(NativeProtocol, Wire, NativeLink, Connection))
+    finally:
+        gc.enable()
 
 
-def _protocols(connections: set[Any]) -> list[Any]:
-    return [each for each in connections if isinstance(each, NativeProtocol)]
-
-
-def _wires(connections: set[Any]) -> list[Any]:
-    return [each.wire for each in _protocols(connections) if each.wire is not None]
+def _living(*kinds: type) -> list[Any]:
+    return [found for found in gc.get_objects() if isinstance(found, kinds)]
 
 
 async def _end(client: RawClient, how: str, server: Any) -> None:

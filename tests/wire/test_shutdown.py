@@ -14,7 +14,13 @@ from tests.contract.harness import closed, within
 from tests.contract.process import ServerProcess, start
 from tests.contract.sockets import SocketServer
 
-SERVERS = {"uvicorn-sansio": 1012, "uvicorn-wsproto": 1012, "hypercorn": 1012, "granian": 1006}
+SERVERS = {
+    "native": 1012,
+    "uvicorn-sansio": 1012,
+    "uvicorn-wsproto": 1012,
+    "hypercorn": 1012,
+    "granian": 1006,
+}
 """What peers see: Granian ends its sockets before the application learns of the stop."""
 
 IDS = [f"{kind}{number}" for kind in ("messages", "loop") for number in range(3)]

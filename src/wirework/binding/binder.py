@@ -163,9 +163,7 @@ class _Compilation:
                 plan.positional.append(getter)
         return plan, rest
 
-    def _getter(
-        self, parameter: inspect.Parameter, plan: Plan, has_payload: bool
-    ) -> Getter | None:
+    def _getter(self, parameter: inspect.Parameter, plan: Plan, has_payload: bool) -> Getter | None:
         """Return what fills `parameter`; None leaves it to the payload or to its default."""
         name, annotation = parameter.name, parameter.annotation
         if isinstance(parameter.default, (Depends, Source, Payload)):
@@ -251,9 +249,7 @@ class _Compilation:
             )
         return lambda context: context.handshake.path_params[name]
 
-    def _named(
-        self, parameter: inspect.Parameter, plan: Plan, has_payload: bool
-    ) -> Getter | None:
+    def _named(self, parameter: inspect.Parameter, plan: Plan, has_payload: bool) -> Getter | None:
         name = parameter.name
         if name == "data" and not has_payload and parameter.default is not _EMPTY:
             return None
@@ -271,8 +267,7 @@ class _Compilation:
         raise RegistrationError(
             plan.where,
             f"parameter {name!r} has no annotation and no known name",
-            f"{hint}annotate it with the type that the message carries; "
-            f"known by name are: {known}",
+            f"{hint}annotate it with the type that the message carries; known by name are: {known}",
         )
 
     def _add_payload(

@@ -19,8 +19,10 @@ __all__ = ["LocalNames", "can_take", "local_names", "name_of", "parameters_of"]
 class LocalNames(dict[str, Any]):
     """Local names that annotations may use, and the function they are local to."""
 
-    def __init__(self, values: Mapping[str, Any] = {}, module: str = "", function: str = "") -> None:
-        super().__init__(values)
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, module: str = "", function: str = ""
+    ) -> None:
+        super().__init__(values or {})
         self._module = module
         self._within = f"{function}.<locals>."
 
@@ -93,7 +95,7 @@ def _annotated(function: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(target, functools.partial):
         target = target.func
     if inspect.isclass(target):
-        return target.__init__  # type: ignore[no-any-return, misc]
+        return target.__init__
     return target if inspect.isroutine(target) else type(target).__call__
 
 

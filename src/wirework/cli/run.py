@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,8 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     """
     _check(options)
     app = _load(options.app)
+    if options.port == 0:
+        options = msgspec.structs.replace(options, port=_free_port(options.host))
     for line in describe(app, options):
         say(line)
     if options.server == "granian":
@@ -82,6 +85,13 @@ def _check(options: Options) -> None:
         raise RunError("--reload works with one worker; leave out --workers")
     if (options.ssl_certfile is None) != (options.ssl_keyfile is None):
         raise RunError("TLS needs both --ssl-certfile and --ssl-keyfile")
+    for path in (options.ssl_certfile, options.ssl_keyfile):
+        if path is not None and not path.is_file():
+            raise RunError(f"there is no file {str(path)!r}")
+    if options.forwarded_allow_ips is not None and options.server != "uvicorn":
+        raise RunError(
+            "--forwarded-allow-ips needs --server uvicorn; granian reads no such headers"
+        )
     for module in ("picows", options.server) if options.carrier == "native" else (options.server,):
         if importlib.util.find_spec(module) is None:
             extra = "granian" if module == "granian" else "server"
@@ -103,7 +113,19 @@ def _load(target: str) -> Any:
         if not hasattr(found, part):
             raise RunError(f"{module_name!r} has no {name!r}")
         found = getattr(found, part)
+    if not callable(found):
+        raise RunError(f"{target} is no application: expected a callable, got {found!r}")
     return found
+
+
+def _free_port(host: str) -> int:
+    """Choose the port here, so that what is said of it is true, also with several workers."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.create_server(address[:2], family=family) as found:
+            return int(found.getsockname()[1])
+    except OSError as error:
+        raise RunError(f"cannot listen on {host!r}: {error}") from None
 
 
 def _has(module: str) -> bool:

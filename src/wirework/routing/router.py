@@ -96,7 +96,6 @@ class Router:
         Raises:
             RegistrationError: the path, or a parameter of the function, cannot work.
         """
-
         _check_path("websocket", path)
 
         def decorate(function: F) -> F:
@@ -151,7 +150,6 @@ class Router:
         Raises:
             RegistrationError: the path, or a parameter of a function, cannot work.
         """
-
         _check_path("ws", path)
         check_dialect(f"ws({path!r})", dialect)
 

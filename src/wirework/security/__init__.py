@@ -2,8 +2,4 @@
 
 from __future__ import annotations
 
-from .cookies import SessionCookie
-from .origin import OriginPolicy, OriginVerdict
-from .sessions import Session
-
-__all__ = ["OriginPolicy", "OriginVerdict", "Session", "SessionCookie"]
+__all__: list[str] = []

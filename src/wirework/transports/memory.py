@@ -90,6 +90,12 @@ class MemoryPeer:
         if not self._task.cancelled():
             self._task.result()
 
+    async def cancel(self, seconds: float) -> None:
+        """Cancel the application's task, and have done with the connection; wait `seconds`."""
+        self._task.cancel()
+        await asyncio.wait([self._task], timeout=seconds)
+        self.connection.finish()
+
     # --- the connection's calls -----------------------------------------------------------------
 
     async def accept(self, subprotocol: str | None, headers: HeaderList) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import State
 
 from tests.unit.applications import talking
-from wirework import App, Handshake, Payload, Send, Session, WebSocket
+from wirework import App, Depends, Handshake, Payload, Send, Session, WebSocket
 from wirework.binding.binder import Binder
 from wirework.binding.depends import Store
 from wirework.binding.plan import Context
@@ -421,3 +421,48 @@ async def test_values_that_fit_arrive_equal(
 ) -> None:
     sent = {"number": number, "text": text, "ratio": ratio, "flag": flag, "tags": tags}
     assert await called(PLAN, msgspec.json.encode(sent)) == list(sent.values())
+
+
+async def test_what_nothing_fills_has_its_default_where_there_is_no_payload() -> None:
+    app, seen = App(), []
+
+    def lend(limit: int = 5, flag=True) -> Any:  # type: ignore[no-untyped-def]
+        return [limit, flag]
+
+    def conn(word: str = "a", data=None, *, other=()) -> None:  # type: ignore[no-untyped-def]
+        seen.append([word, data, other])
+
+    def disconn(code: int = 0, more: int = 1) -> None:
+        seen.append([code, more])
+
+    @app.ws("/", conn=conn, disconn=disconn)
+    async def on_message(msg: str, lent: Annotated[Any, Depends(lend)]) -> Any:
+        return lent
+
+    @app.websocket("/held")
+    async def held(ws: WebSocket, lent: Annotated[Any, Depends(lend)], size: int = 7) -> None:
+        await ws.accept()
+        await ws.send_json([lent, size])
+
+    async with talking(app) as ws:
+        await ws.send_text("x")
+        assert await ws.receive_json() == [5, True]
+    assert seen == [["a", None, ()], [1000, 1]]
+    async with talking(app, "/held") as ws:
+        assert await ws.receive_json() == [[5, True], 7]
+
+
+class Request(msgspec.Struct):
+    text: str
+
+
+async def test_a_model_may_have_the_name_of_a_type_of_another_framework() -> None:
+    app = App()
+
+    @app.ws("/")
+    async def on_message(request: Request) -> str:
+        return request.text
+
+    async with talking(app) as ws:
+        await ws.send_json({"text": "a"})
+        assert await ws.receive_json() == "a"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -11,8 +11,8 @@ import pytest
 import starlette.websockets
 from starlette.requests import Request
 
-from wirework import App, Depends, Payload, Query, RegistrationError, WebSocket
-from wirework.dialects import Raw
+from wirework import App, Depends, Payload, Query, RegistrationError, Router, WebSocket
+from wirework.dialects import Htmx, Raw
 
 
 class Move(msgspec.Struct):
@@ -229,3 +229,122 @@ def test_a_model_cannot_come_from_the_query(app: App) -> None:
 
     text = refused(app.websocket("/"), handler)
     assert "parameter 'move' is annotated Move, but a query value is one text" in text
+
+
+def test_a_field_in_a_page_says_what_pages_can_take(app: App) -> None:
+    async def page(text: str) -> None: ...
+
+    async def data(data) -> None: ...  # type: ignore[no-untyped-def]
+
+    for function in (page, data):
+        text = refused(app.get("/"), function)
+        assert "there is no body here; take it in a post" in text
+        assert "ws: WebSocket" not in text
+
+
+def test_a_websocket_of_another_framework_in_a_connection_handler_or_a_hook(app: App) -> None:
+    async def endpoint(websocket: starlette.websockets.WebSocket) -> None: ...
+
+    async def hook(websocket: starlette.websockets.WebSocket = None) -> None: ...  # type: ignore[assignment]
+
+    async def on_message(msg: str) -> None: ...
+
+    assert "import WebSocket from wirework" in refused(app.websocket("/"), endpoint)
+    assert "import WebSocket from wirework" in refused(
+        lambda hook: app.ws("/", conn=hook)(on_message), hook
+    )
+
+
+def test_a_socket_in_a_page_says_what_to_take(app: App) -> None:
+    async def page(ws: WebSocket) -> None: ...
+
+    assert "take request: Request, imported from starlette" in refused(app.get("/"), page)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("websocket", "ws"), ("auth", "user"), ("request", "ws"), ("sess", "session")],
+)
+def test_names_of_other_frameworks_are_translated(app: App, name: str, meant: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"async def handler({name}): ...", scope)
+    for register in (app.websocket("/"), app.ws("/")):
+        assert f"did you mean {meant!r}?" in refused(register, scope["handler"])
+
+
+def test_a_socket_by_name_in_a_page_is_translated(app: App) -> None:
+    async def page(websocket) -> None: ...  # type: ignore[no-untyped-def]
+
+    assert "did you mean 'request'?" in refused(app.get("/"), page)
+
+
+# --- decorators -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["ws", "websocket", "get", "post", "route"])
+def test_a_decorator_without_its_path_says_how_to_write_it(verb: str) -> None:
+    async def handler(msg: str) -> None: ...
+
+    for router in (App(), Router()):
+        with pytest.raises(RegistrationError) as caught:
+            getattr(router, verb)(handler)
+        assert "handler" in str(caught.value)
+        assert f"write @app.{verb}('/path')" in str(caught.value)
+        with pytest.raises(RegistrationError, match=r"expected a str such as '/path', got 5"):
+            getattr(router, verb)(5)
+
+
+def test_a_dialect_is_an_object(app: App) -> None:
+    kind: Any = Htmx
+    owners: list[type[Router]] = [App, Router]
+    for owner in owners:
+        with pytest.raises(RegistrationError, match=r"got the class Htmx; write dialect=Htmx\(\)"):
+            owner(dialect=kind)
+    with pytest.raises(RegistrationError, match=r"ws\('/'\): dialect: .*got the class Htmx"):
+        app.ws("/", dialect=kind)
+    with pytest.raises(RegistrationError, match=r"one such as Raw\(\) or Htmx\(\), got 'htmx'"):
+        app.ws("/", dialect="htmx")  # type: ignore[arg-type]
+
+
+class Chat:
+    async def on_receive(self, msg: str) -> None: ...
+
+
+@pytest.mark.parametrize("verb", ["ws", "websocket", "get", "post"])
+def test_a_class_is_no_handler_and_no_hook(app: App, verb: str) -> None:
+    for router in (app, Router()):
+        assert "expected a function, got a class" in refused(getattr(router, verb)("/"), Chat)
+        with pytest.raises(RegistrationError, match="expected a function, got 5"):
+            getattr(router, verb)("/")(5)
+
+    async def on_message(msg: str) -> None: ...
+
+    for hook in ("conn", "disconn"):
+        options: Any = {hook: Chat}
+        with pytest.raises(RegistrationError, match="Chat: expected a function, got a class"):
+            app.ws("/", **options)(on_message)
+
+
+def test_a_page_that_yields_says_what_to_return(app: App) -> None:
+    async def page() -> AsyncIterator[str]:
+        yield "a"
+
+    def sync() -> Iterator[str]:
+        yield "a"
+
+    for function in (page, sync):
+        text = refused(app.get("/"), function)
+        assert "an HTTP handler gives one answer" in text
+        assert "StreamingResponse" in text
+
+
+@pytest.mark.parametrize("origins", ["https://a.example", ["a.example"], 5])
+def test_origins_that_cannot_be_used_name_the_route_and_the_function(
+    app: App, origins: Any
+) -> None:
+    async def on_message(msg: str) -> None: ...
+
+    assert refused(app.ws("/chat", allowed_origins=origins), on_message).startswith("ws('/chat'), ")
+    router = Router(allowed_origins=origins)
+    router.ws("/chat")(on_message)
+    assert refused(lambda _: app.include(router), on_message).startswith("ws('/chat'), ")

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from wirework import RegistrationError
-from wirework.binding.signatures import local_names, parameters_of
+from wirework import Depends, RegistrationError
+from wirework.binding.signatures import LocalNames, local_names, parameters_of
 
 
 class Widget:
@@ -30,7 +31,7 @@ def function(size: int) -> None: ...
     ids=["function", "class", "method", "object", "partial"],
 )
 def test_every_callable_shows_its_parameters_with_real_types(target: Callable[..., Any]) -> None:
-    (parameter,) = parameters_of(target, "here", {})
+    (parameter,) = parameters_of(target, "here", LocalNames())
     assert parameter.name == "size"
     assert parameter.annotation is int
 
@@ -38,25 +39,26 @@ def test_every_callable_shows_its_parameters_with_real_types(target: Callable[..
 def test_what_a_partial_has_filled_is_not_asked_for() -> None:
     def send(room: str, text: str) -> None: ...
 
-    assert [p.name for p in parameters_of(functools.partial(send, "r"), "here", {})] == ["text"]
+    found = parameters_of(functools.partial(send, "r"), "here", LocalNames())
+    assert [parameter.name for parameter in found] == ["text"]
 
 
 @pytest.mark.parametrize("target", [lambda *things: None, lambda **things: None])
 def test_open_ended_parameters_cannot_be_filled(target: Callable[..., Any]) -> None:
     with pytest.raises(RegistrationError, match=r"here: parameter \*+things cannot be filled"):
-        parameters_of(target, "here", {})
+        parameters_of(target, "here", LocalNames())
 
 
 def test_what_has_no_signature_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(RegistrationError, match="cannot be read; wrap it in a def"):
-        parameters_of(dict, "here", {})
+        parameters_of(dict, "here", LocalNames())
 
 
 def test_an_annotation_that_is_not_known_is_named() -> None:
     def handler(move: Missing) -> None: ...  # type: ignore[name-defined] # noqa: F821
 
     with pytest.raises(RegistrationError, match="the name 'Missing', which is not known there"):
-        parameters_of(handler, "here", {})
+        parameters_of(handler, "here", LocalNames())
 
 
 def test_an_annotation_that_is_no_type_is_an_error() -> None:
@@ -64,7 +66,7 @@ def test_an_annotation_that_is_no_type_is_an_error() -> None:
 
     handler.__annotations__["move"] = "5 + 'a'"
     with pytest.raises(RegistrationError, match="an annotation cannot be read"):
-        parameters_of(handler, "here", {})
+        parameters_of(handler, "here", LocalNames())
 
 
 def test_annotations_may_use_names_that_are_local_to_where_they_are_registered() -> None:
@@ -72,8 +74,8 @@ def test_annotations_may_use_names_that_are_local_to_where_they_are_registered()
 
     def handler(move: Local) -> None: ...
 
-    def register() -> dict[str, Any]:
-        return local_names()
+    def register() -> LocalNames:
+        return local_names(handler)
 
     (parameter,) = parameters_of(handler, "here", register())
     assert parameter.annotation is Local
@@ -84,3 +86,51 @@ def test_a_module_has_no_local_names() -> None:
     scope: dict[str, Any] = {"local_names": local_names}
     exec(compile(source, "module", "exec"), scope)
     assert scope["names"] == {}
+
+
+class Order: ...
+
+
+def take(order: Order) -> None: ...
+
+
+def test_a_local_of_the_caller_does_not_stand_in_for_a_global_of_the_function() -> None:
+    def register() -> LocalNames:
+        return local_names(take)
+
+    def at_home(Order: Any) -> inspect.Parameter:
+        (parameter,) = parameters_of(take, "here", register())
+        return parameter
+
+    assert at_home(5).annotation is Order
+
+
+def test_a_local_wins_where_the_function_is_defined_beside_it() -> None:
+    class Order: ...
+
+    def handler(order: Order) -> None: ...
+
+    def register() -> LocalNames:
+        return local_names(handler)
+
+    (parameter,) = parameters_of(handler, "here", register())
+    assert parameter.annotation is Order
+
+
+def test_of_a_frame_only_what_the_annotations_use_is_kept() -> None:
+    class Move: ...
+
+    class Db: ...
+
+    def get_db(of: Move) -> Db: ...  # type: ignore[empty-body]
+
+    Lent = Annotated[Db, Depends(get_db)]
+    secret = "a big one"
+
+    def handler(db: Lent, other: "list[str] | None" = None) -> None:  # noqa: UP037
+        str(secret)
+
+    def register() -> LocalNames:
+        return local_names(handler, None)
+
+    assert set(register()) == {"Lent", "Move", "Db"}

@@ -174,7 +174,10 @@ def test_decorators_return_the_function_itself() -> None:
     assert app.websocket("/a")(endpoint) is endpoint
     assert app.ws("/b")(on_message) is on_message
     assert app.get("/c")(page) is page
-    assert app.exception_handler(KeyError)(page) is page
+
+    def missing(ws: Any, error: KeyError) -> None: ...
+
+    assert app.exception_handler(KeyError)(missing) is missing
 
 
 @pytest.mark.parametrize("methods", ["GET", (), []])

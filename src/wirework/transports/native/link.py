@@ -49,7 +49,7 @@ class Flusher:
             try:
                 link.flush()
             except Exception:
-                logger.exception("%s: could not write", link.connection.id)
+                logger.exception("could not write")
                 link.abort()
 
 
@@ -93,9 +93,9 @@ class NativeLink:
 
     async def accept(self, subprotocol: str | None, headers: HeaderList) -> None:
         """Answer 101; frames are read from now on."""
-        connection = self.connection
         if self._protocol.is_lost:
             return
+        connection = self.connection
         size = self._protocol.size_limit(connection)
         wire = self._protocol.make_wire(connection, size, self._threshold)
         self._protocol.accept(wire, subprotocol, headers)
@@ -108,7 +108,8 @@ class NativeLink:
 
     def wake(self) -> None:
         """Write at the end of this turn of the event loop."""
-        self._flusher.add(self)
+        if self.wire is not None:
+            self._flusher.add(self)
 
     def ping(self) -> bool:
         """Send a ping frame."""
@@ -137,10 +138,15 @@ class NativeLink:
         if not self._protocol.transport.is_closing():
             self._protocol.transport.resume_reading()
 
+    def release(self) -> None:
+        """The socket is gone: keep nothing, so that nothing waits for the garbage collector."""
+        self.wire = None
+        del self.connection
+
     def flush(self) -> None:
         """Write what is in the outbox, as much as the socket takes, in one write."""
         wire = self.wire
-        if wire is None or wire.is_paused or self._protocol.is_lost:
+        if wire is None or wire.is_paused:
             return
         frames, is_all = self.connection.take_many(_CHUNK)
         if frames:
@@ -214,7 +220,7 @@ class NativeEntry:
         else:
             finished = asyncio.Event()
             link.connection.on_finished = finished.set
-        protocol.take_over(link.connection, is_held=self._is_root)
+        protocol.take_over(link, is_held=self._is_root)
         try:
             await link.open(app, scope)
             if finished is not None:

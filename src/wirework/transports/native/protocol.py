@@ -16,7 +16,7 @@ from .bridge import AsgiBridge
 from .compressed import CompressedWire
 from .deflate import negotiate
 from .frames import response, switching
-from .link import Flusher, NativeEntry
+from .link import Flusher, NativeEntry, NativeLink
 from .upgrade import BadUpgrade, Upgrade, accept_key, read_upgrade
 from .wire import Sink, Wire
 
@@ -42,6 +42,7 @@ class NativeProtocol(asyncio.Protocol):
         "_early",
         "_is_held",
         "_is_paused",
+        "_link",
         "_scope",
         "_server_state",
         "_sink",
@@ -71,6 +72,7 @@ class NativeProtocol(asyncio.Protocol):
         self._sink: Sink | None = None
         self._upgrade: Upgrade | None = None
         self._scope: Scope | None = None
+        self._link: NativeLink | None = None
         self._is_held = False
         self._is_paused = False
         self.transport: asyncio.Transport
@@ -132,20 +134,21 @@ class NativeProtocol(asyncio.Protocol):
 
     # --- what links call ------------------------------------------------------------------------
 
-    def take_over(self, sink: Sink, *, is_held: bool = False) -> None:
-        """Let `sink` hear what happens to this connection.
+    def take_over(self, link: NativeLink, *, is_held: bool) -> None:
+        """Let the connection of `link` hear what happens to this one.
 
         Args:
-            sink: is told at once if the peer has gone already.
+            link: its connection is told at once if the peer has gone already.
             is_held: the server waits for `release`, beside the end of the socket.
         """
         if isinstance(self._sink, AsgiBridge):
             self._sink.is_unused = True
         self._is_held = is_held
         if self.is_lost:
-            sink.lost()
+            link.connection.lost()
         else:
-            self._sink = sink
+            self._sink = link.connection
+            self._link = link
 
     def release(self) -> None:
         """The application has nothing more to do for a connection that was held."""
@@ -295,6 +298,9 @@ class NativeProtocol(asyncio.Protocol):
         self.wire = self._early = self._upgrade = self._scope = None
         if sink is not None:
             sink.lost()
+        link, self._link = self._link, None
+        if link is not None:
+            link.release()
         if not self._is_held:
             self._server_state.connections.discard(self)
 

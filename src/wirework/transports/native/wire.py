@@ -290,14 +290,19 @@ class Wire(WSListener):
 
         Closing a socket that holds unread bytes resets it, and a reset overtakes what was written.
         """
-        if self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.set_protocol(Drain(self))
-            self.transport.write_eof()
-            self.transport.resume_reading()
-            self._abort_after(LINGER)
-        else:
-            self.transport.close()
+        transport = self.transport
+        if transport.is_closing() or not transport.can_write_eof():
+            transport.close()
             self._abort_after(CLOSE_TIMEOUT)
+            return
+        transport.set_protocol(Drain(self))
+        try:
+            transport.write_eof()
+        except OSError:  # the peer has gone, unnoticed while nothing was read
+            transport.abort()
+            return
+        transport.resume_reading()
+        self._abort_after(LINGER)
 
     def _abort_after(self, seconds: float) -> None:
         if not self._is_gone:

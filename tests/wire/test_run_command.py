@@ -1,0 +1,199 @@
+"""`wirework run`, as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from tests.contract.harness import within
+from tests.contract.process import HOST, ROOT
+from tests.wire.native import until
+
+COMMAND = (sys.executable, "-c", "from wirework.cli import main; main()", "run")
+APP = """
+import os
+from wirework import App
+
+app = App(http=None)
+
+@app.websocket("/rooms/{room_id:int}")
+async def room(ws, room_id):
+    await ws.accept()
+    await ws.send_json([room_id, os.getpid(), type(ws.connection.link).name, GREETING])
+    async for message in ws:
+        await ws.send(message)
+
+@app.ws("/message")
+async def shout(msg: str) -> str:
+    return msg.upper()
+
+@app.get("/")
+async def index() -> str:
+    return "hello"
+
+not_callable = 5
+"""
+
+
+class Running:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.log = folder / "log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*COMMAND, *options],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def port(self) -> int:
+        found = re.search(r" at https?://127\.0\.0\.1:(\d+)", self.output)
+        return int(found.group(1)) if found else 0
+
+    def accepts(self) -> bool:
+        assert self.process.poll() is None, self.output
+        try:
+            httpx.get(f"http://{HOST}:{self.port}/", trust_env=False)
+        except (httpx.HTTPError, OSError):
+            return False
+        return True
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path, "one")
+    return tmp_path
+
+
+def write(folder: Path, greeting: str) -> None:
+    (folder / "chat.py").write_text(APP.replace("GREETING", repr(greeting)))
+
+
+@asynccontextmanager
+async def running(folder: Path, *options: str) -> AsyncIterator[Running]:
+    """Run the command on a free port; at the end it must stop by itself."""
+    command = Running(folder, "chat:app", "--port", "0", *options)
+    try:
+        await until(lambda: command.port and command.accepts())
+        yield command
+        command.process.send_signal(signal.SIGINT)
+        await until(lambda: command.process.poll() is not None)
+    finally:
+        if command.process.poll() is None:
+            os.killpg(command.process.pid, signal.SIGKILL)
+        command.process.wait()
+    assert command.process.returncode in (0, -signal.SIGINT), command.output
+    assert "Traceback" not in command.output
+
+
+async def greeting(port: int) -> str:
+    async with connect(f"ws://{HOST}:{port}/rooms/5", proxy=None) as client:
+        return str(await within(client.recv()))
+
+
+async def greeting_or_nothing(port: int) -> str:
+    try:
+        return await greeting(port)
+    except (OSError, WebSocketException, EOFError):
+        return ""
+
+
+async def test_it_says_what_it_serves_and_serves_it(folder: Path) -> None:
+    async with running(folder) as command:
+        assert command.output.splitlines() == [
+            f"chat:app at http://{HOST}:{command.port}",
+            "  server uvicorn, transport native",
+            "  websocket /rooms/{room_id:int}  chat.room (connection handler)",
+            "  websocket /message  chat.shout (message handler)",
+            "  GET /",
+        ]
+        assert '"native","one"]' in await greeting(command.port)
+
+
+@pytest.mark.parametrize(
+    ("options", "transport"),
+    [
+        (("--transport", "asgi"), "asgi"),
+        (("--server", "granian"), "rsgi"),
+        (("--server", "granian", "--transport", "asgi"), "asgi"),
+    ],
+)
+async def test_other_transports_are_an_option_away(
+    folder: Path, options: tuple[str, ...], transport: str
+) -> None:
+    async with running(folder, *options) as command:
+        assert f"transport {transport}" in command.output
+        assert f'"{transport}","one"]' in await greeting(command.port)
+
+
+async def test_workers_are_processes_and_all_of_them_stop(folder: Path) -> None:
+    async with running(folder, "--workers", "2") as command:
+        assert "transport native, 2 workers" in command.output
+        found = await greeting(command.port)
+        assert str(command.process.pid) not in found
+
+
+async def test_reload_serves_what_was_written_last(folder: Path) -> None:
+    async with running(folder, "--reload") as command:
+        assert '"native","one"]' in await greeting(command.port)
+        write(folder, "two")
+        async with asyncio.timeout(30):
+            while '"two"' not in await greeting_or_nothing(command.port):
+                pass
+
+
+async def test_the_access_log_is_an_option(folder: Path) -> None:
+    async with running(folder, "--access-log") as command:
+        await greeting(command.port)
+    assert '"GET / HTTP/1.1" 200' in command.output
+    assert '"WebSocket /rooms/5" [accepted]' in command.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["chat"], "expected module:name, got 'chat'"),
+        (["nowhere:app"], "there is no module 'nowhere' here"),
+        (["chat:nothing"], "'chat' has no 'nothing'"),
+        (["chat:not_callable"], "expected a callable, got 5"),
+        (["chat:app", "--transport", "rsgi"], "expected native or asgi"),
+        (["chat:app", "--reload", "--workers", "2"], "--reload works with one worker"),
+        (["chat:app", "--ssl-certfile", "a.pem"], "TLS needs both"),
+        (
+            ["chat:app", "--ssl-certfile", "a.pem", "--ssl-keyfile", "b.pem"],
+            "there is no file 'a.pem'",
+        ),
+        (["chat:app", "--host", "nowhere.invalid", "--port", "0"], "cannot listen on"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(
+    folder: Path, arguments: list[str], words: str
+) -> None:
+    found = subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert found.returncode == 1
+    assert found.stdout == ""
+    assert found.stderr.startswith("wirework run: ")
+    assert words in found.stderr
+    assert found.stderr.count("\n") == 1
