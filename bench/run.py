@@ -189,6 +189,7 @@ def _machine(plan: Plan) -> dict[str, str]:
         "processor": f"{model}, {os.cpu_count()} cores",
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
+        "peers": f"{len(plan.peers)} of {len(PEERS)}",
         "repetitions": f"{plan.repetitions} of {plan.pace.seconds:g} s, interleaved",
         "versions": ", ".join(_versions()),
     }

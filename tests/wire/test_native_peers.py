@@ -219,11 +219,14 @@ async def test_c6_pings_of_a_peer_that_does_not_read_cost_nothing(server: Native
     async with server.opened() as client:
         (protocol,) = server.connections
         transport = protocol.transport
-        numbered = [struct.pack("!I", number) + bytes(100) for number in range(60_000)]
+        numbered = [struct.pack("!I", number) + bytes(100) for number in range(100_000)]
+        is_full = False
         for start in range(0, len(numbered), 1000):
             pings = (masked(0x89, 104, each) for each in numbered[start : start + 1000])
             await client.send(b"".join(pings))
             assert transport.get_write_buffer_size() < 2 * MEBIBYTE
+            is_full = is_full or protocol.wire.is_paused
+        assert is_full
         await client.send(frame(b"still here"))
         seen = [await client.frame()]
         while seen[-1] != (1, b"still here"):

@@ -116,11 +116,12 @@ async def test_a_call_that_the_server_cancels_still_runs_the_hook(is_mounted: bo
         entered.append(asyncio.current_task())
         await inner(scope, receive, send)
 
-    async with native_server(noted) as server, server.opened() as client:
-        (task,) = entered
-        assert task is not None
-        task.cancel()
-        assert await client.frame() == (CLOSE, b"\x03\xf4")
+    async with native_server(noted) as server:
+        async with server.opened() as client:
+            (task,) = entered
+            assert task is not None
+            task.cancel()
+            assert await client.frame() == (CLOSE, b"\x03\xf4")
         await until(lambda: not server.tasks and not server.connections)
     assert hooked.count() == {"connect": 1, 1012: 1}
 

@@ -146,7 +146,7 @@ class NativeLink:
     def flush(self) -> None:
         """Write what is in the outbox, as much as the socket takes, in one write."""
         wire = self.wire
-        if wire is None or wire.is_paused:
+        if wire is None or wire.is_paused or wire.transport.is_closing():
             return
         frames, is_all = self.connection.take_many(_CHUNK)
         if frames:

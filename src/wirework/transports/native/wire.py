@@ -190,7 +190,7 @@ class Wire(WSListener):
     def flush(self) -> None:
         """Hand what was gathered to the socket."""
         out, self._out = self._out, None
-        if out and not self._is_gone:
+        if out and not self.transport.is_closing():
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def ping(self, payload: bytes = b"") -> None:

@@ -1,0 +1,83 @@
+"""What `wirework run` says, and what it refuses, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wirework import App
+from wirework.cli.run import Options, RunError, describe, serve
+
+
+async def inner(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def test_an_application_describes_its_routes() -> None:
+    app = App()
+
+    @app.websocket("/rooms/{room_id:int}")
+    async def room(ws: Any, room_id: int) -> None: ...
+
+    @app.ws("/message")
+    async def message(msg: str) -> None: ...
+
+    @app.get("/")
+    async def index() -> str:
+        return ""
+
+    @app.post("/login")
+    async def login() -> str:
+        return ""
+
+    app.mount("/static", inner)
+    where = f"{__name__}.test_an_application_describes_its_routes.<locals>"
+    assert app.describe_routes() == [
+        f"websocket /rooms/{{room_id:int}}  {where}.room (connection handler)",
+        f"websocket /message  {where}.message (message handler)",
+        "GET /",
+        "POST /login",
+        "mount /static",
+    ]
+
+
+def test_an_application_behind_another_one_is_named() -> None:
+    assert App(http=inner).describe_routes() == [f"http  {__name__}.inner"]
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "second"),
+    [
+        ({}, "m:app at http://127.0.0.1:8000", "  server uvicorn, transport native"),
+        (
+            {"server": "granian", "port": 9, "workers": 3},
+            "m:app at http://127.0.0.1:9",
+            "  server granian, transport rsgi, 3 workers",
+        ),
+        (
+            {"transport": "asgi"},
+            "m:app at http://127.0.0.1:8000",
+            "  server uvicorn, transport asgi",
+        ),
+    ],
+)
+def test_it_says_where_and_how(options: dict[str, Any], first: str, second: str) -> None:
+    assert describe(inner, Options(app="m:app", **options)) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"transport": "rsgi"}, "expected native or asgi"),
+        ({"server": "granian", "transport": "native"}, "expected rsgi or asgi"),
+        ({"reload": True, "workers": 2}, "leave out --workers"),
+        ({"server": "granian", "forwarded_allow_ips": "*"}, "needs --server uvicorn"),
+    ],
+)
+def test_a_combination_that_cannot_work_is_refused_before_anything_is_loaded(
+    options: dict[str, Any], words: str
+) -> None:
+    said: list[str] = []
+    with pytest.raises(RunError, match=words):
+        serve(Options(app="nowhere:app", **options), said.append)
+    assert said == []
