@@ -185,7 +185,7 @@ class App(Router):
             methods = set(getattr(route, "methods", None) or {"mount"}) - {"HEAD"}
             lines.append(f"{' '.join(sorted(methods))} {route.path}")
         if self._http_app is not None:
-            lines.append(f"http  {type(self._http_app).__module__}.{name_of(self._http_app)}")
+            lines.append(f"http  {self._http_app.__module__}.{name_of(self._http_app)}")
         return lines
 
     def _add(self, route: WebSocketRoute | HttpRoute) -> None:

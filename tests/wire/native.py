@@ -19,11 +19,11 @@ from wirework.types import ASGIApp
 
 __all__ = [
     "HTTP",
+    "Living",
     "NATIVE",
     "NativeServer",
     "OWN_HTTP",
     "alive",
-    "alive_objects",
     "echo",
     "ended",
     "native_server",
@@ -75,9 +75,9 @@ class NativeServer:
             return error.response
 
     @asynccontextmanager
-    async def opened(self, path: str = "/") -> AsyncIterator[RawClient]:
+    async def opened(self, path: str = "/", *, is_deaf: bool = False) -> AsyncIterator[RawClient]:
         """Open a connection of bytes, whose handshake is accepted."""
-        async with raw_client(self.port) as client:
+        async with raw_client(self.port, is_deaf=is_deaf) as client:
             await client.send(handshake(path))
             assert (await client.head()).startswith(b"http/1.1 101 ")
             yield client
@@ -136,7 +136,14 @@ async def ended(client: ClientConnection) -> tuple[int | None, str | None]:
     return client.close_code, client.close_reason
 
 
-def alive_objects(*kinds: type) -> int:
-    """Return how many objects of these classes there are, after a collection."""
-    gc.collect()
-    return sum(isinstance(found, kinds) for found in gc.get_objects())
+class Living:
+    """The objects of some classes that have come to be since this was made, and still are."""
+
+    def __init__(self, *kinds: type) -> None:
+        gc.collect()
+        self._kinds = kinds
+        self._before = {id(found) for found in gc.get_objects() if isinstance(found, kinds)}
+
+    def __call__(self) -> list[Any]:
+        found = (each for each in gc.get_objects() if isinstance(each, self._kinds))
+        return [each for each in found if id(each) not in self._before]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import struct
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from socket import SO_LINGER, SOL_SOCKET
+from socket import SO_LINGER, SO_RCVBUF, SOL_SOCKET
 
 from tests.contract.process import HOST
 
@@ -100,9 +101,13 @@ class RawClient:
 
 
 @asynccontextmanager
-async def raw_client(port: int) -> AsyncIterator[RawClient]:
-    """Connect, and hang up at the end of the block."""
-    reader, writer = await asyncio.open_connection(HOST, port)
+async def raw_client(port: int, *, is_deaf: bool = False) -> AsyncIterator[RawClient]:
+    """Connect, and hang up at the end of the block; a deaf client's system buffers little."""
+    connecting = socket.socket()
+    if is_deaf:
+        connecting.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+    connecting.connect((HOST, port))
+    reader, writer = await asyncio.open_connection(sock=connecting)
     try:
         yield RawClient(reader, writer)
     finally:

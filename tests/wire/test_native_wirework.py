@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from tests.wire.native import OWN_HTTP, native_server, received, until
+from tests.wire.native import OWN_HTTP, Living, native_server, received, until
 from tests.wire.raw import RawClient, frame, handshake, raw_client
 from wirework import App, ConnectionClosed, WebSocket
 from wirework.connection import Connection
@@ -163,6 +163,7 @@ async def test_peers_that_leave_before_the_answer_leave_nothing_behind(is_mounte
 
 async def test_b8_three_hundred_resets_within_a_frame_end_once_each_and_leak_nothing() -> None:
     hooked = Hooked()
+    living = Living(NativeProtocol, Wire, NativeLink, Connection)
     async with native_server(hooked.app) as server:
         for _ in range(300):
             async with server.opened() as client:
@@ -171,7 +172,7 @@ async def test_b8_three_hundred_resets_within_a_frame_end_once_each_and_leak_not
         await until(lambda: hooked.count()[1006] == 300 and not server.connections)
         await until(lambda: len(asyncio.all_tasks()) <= 2)
         gc.collect()
-        assert _living(NativeProtocol, Wire, NativeLink, Connection) == []
+        assert living() == []
     assert hooked.count() == {"connect": 300, 1006: 300}
 
 
@@ -186,7 +187,7 @@ async def test_what_belongs_to_a_connection_is_freed_without_the_garbage_collect
         await receive()
 
     native: Any = Hooked(allowed_origins=[], require_origin=how == "refusal").app
-    gc.collect()
+    living = Living(NativeProtocol, Wire, NativeLink, Connection)
     gc.disable()
     try:
         async with native_server(native if whose == "ours" else app) as server:
@@ -194,13 +195,9 @@ async def test_what_belongs_to_a_connection_is_freed_without_the_garbage_collect
                 await client.send(handshake())
                 await _end(client, how, server)
             await until(lambda: not server.connections and not server.tasks)
-        await until(lambda: not _living(NativeProtocol, Wire, NativeLink, Connection))
+        await until(lambda: not living())
     finally:
         gc.enable()
-
-
-def _living(*kinds: type) -> list[Any]:
-    return [found for found in gc.get_objects() if isinstance(found, kinds)]
 
 
 async def _end(client: RawClient, how: str, server: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wirework import App
+from wirework import App, WebSocket
 from wirework.cli.run import Options, RunError, describe, serve
 
 
@@ -17,7 +17,7 @@ def test_an_application_describes_its_routes() -> None:
     app = App()
 
     @app.websocket("/rooms/{room_id:int}")
-    async def room(ws: Any, room_id: int) -> None: ...
+    async def room(ws: WebSocket, room_id: int) -> None: ...
 
     @app.ws("/message")
     async def message(msg: str) -> None: ...

@@ -63,11 +63,11 @@ def test_a_refusal_has_its_own_length_and_closes_whatever_the_headers_say() -> N
 
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\rb", "a\x00b"])
 def test_a_header_that_would_become_two_is_an_error(value: str) -> None:
-    for build in (
-        lambda: switching(b"KEY", None, [("x-a", value)]),
-        lambda: switching(b"KEY", value, []),
-        lambda: response(200, [("x-a", value)], b""),
-        lambda: response(200, [(value, "a")], b""),
-    ):
-        with pytest.raises(ValueError, match="expected a value without line breaks"):
-            build()
+    words = "expected a value without line breaks"
+    for headers in ([("x-a", value)], [(value, "a")]):
+        with pytest.raises(ValueError, match=words):
+            switching(b"KEY", None, headers)
+        with pytest.raises(ValueError, match=words):
+            response(200, headers, b"")
+    with pytest.raises(ValueError, match=words):
+        switching(b"KEY", value, [])
