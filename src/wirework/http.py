@@ -26,6 +26,10 @@ from .types import ASGIApp, Message, Receive, Scope, SendMessage
 __all__ = ["HttpEndpoint", "Responder", "build_http", "http_route", "mount", "with_sessions"]
 
 
+_SEEN = "_wirework_seen"
+"""Marks an error that the application's functions have had: Starlette would ask them again."""
+
+
 class Responder:
     """Makes responses of what handlers return and raise."""
 
@@ -52,6 +56,8 @@ class Responder:
 
         An error that nobody foresaw is raised.
         """
+        if getattr(error, _SEEN, False):
+            raise error
         handler = self._handlers.find(error)
         if handler is not None:
             try:
@@ -64,6 +70,7 @@ class Responder:
         if isinstance(error, Refuse):
             return Response(error.body, error.status, dict(error.headers))
         if not is_foreseen(error):
+            setattr(error, _SEEN, True)
             raise error
         status, body = http_answer(error)
         return self.response(body, 422 if isinstance(error, ValidationError) else status)
@@ -173,7 +180,11 @@ def _single(fields: Mapping[str, list[Any]]) -> dict[str, Any]:
 def build_http(
     routes: Iterable[BaseRoute], handlers: ExceptionHandlers, json: JsonAdapter, *, debug: bool
 ) -> ASGIApp:
-    """Return the Starlette application of these routes."""
+    """Return the Starlette application of these routes.
+
+    It is told of the application's functions for errors too, for its own (404) and for those of
+    mounted applications.
+    """
     table: Any = {kind: Responder(json, handlers).failure for kind, _ in handlers.items()}
     return Starlette(debug=debug, routes=list(routes), exception_handlers=table)
 

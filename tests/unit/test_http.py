@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi import WebSocket as FastAPIWebSocket
 from starlette.datastructures import State
+from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse
@@ -513,3 +514,38 @@ async def test_a_page_that_is_added_after_the_first_request_is_served() -> None:
             return "here"
 
         assert (await client.get("/late")).text == "here"
+
+
+async def test_an_exception_handler_runs_once_and_its_own_error_is_not_handled_again() -> None:
+    app = App()
+    calls: list[str] = []
+
+    @app.exception_handler(ValueError)
+    async def on_value(request: Any, error: ValueError) -> str:
+        calls.append("value")
+        raise KeyError("another")
+
+    @app.exception_handler(KeyError)
+    async def on_key(request: Any, error: KeyError) -> str:
+        calls.append("key")
+        return "fine"
+
+    @app.get("/")
+    async def page() -> str:
+        raise ValueError
+
+    async with TestClient(app) as client:
+        with pytest.raises(KeyError):
+            await client.get("/")
+    assert calls == ["value"]
+
+
+async def test_an_exception_handler_for_starlettes_errors_answers_an_unknown_path() -> None:
+    app = App()
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Any, error: HTTPException) -> dict[str, int]:
+        return {"status": error.status_code}
+
+    async with TestClient(app) as client:
+        assert (await client.get("/nowhere")).json() == {"status": 404}
