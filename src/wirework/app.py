@@ -14,7 +14,6 @@ from starlette.datastructures import State
 
 from .binding.binder import Extra
 from .binding.depends import kind_of
-from .binding.payload import Body
 from .binding.plan import Plan
 from .binding.signatures import can_take, name_of
 from .connection import Connection
@@ -38,7 +37,7 @@ from .security.origin import OriginPolicy
 from .security.sessions import Session
 from .session import MessageEndpoint
 from .settings import Settings
-from .types import ASGIApp, HeaderList, Receive, Scope, SendMessage
+from .types import ASGIApp, Body, HeaderList, Receive, Scope, SendMessage
 from .websocket import WebSocket
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from ..errors import RegistrationError
 from ..json import JsonAdapter
+from ..types import Body
 from .depends import Dependency, Depends, Lifetime
 from .forms import is_model
-from .payload import Body, Mode, PayloadPlan
+from .payload import Mode, PayloadPlan
 from .plan import Context, Getter, Plan
 from .signatures import LocalNames, name_of, parameters_of
 from .sources import Path, Payload, Reader, Source

@@ -11,12 +11,10 @@ import msgspec
 
 from ..errors import RegistrationError
 from ..json import JsonAdapter, readable
+from ..types import Body
 from .forms import form_converter, is_model
 
-__all__ = ["Body", "Mode", "PayloadPlan"]
-
-Body: TypeAlias = Literal["json", "form", "frame"]
-"""What a dialect hands over: JSON text, a dict of form fields, or the frame itself."""
+__all__ = ["Mode", "PayloadPlan"]
 
 Mode: TypeAlias = Literal["text", "bytes", "frame", "json"]
 """How the frames of the dialect Raw are read."""
@@ -52,7 +50,7 @@ class PayloadPlan:
         self._check_frame_mode()
         self.is_whole = whole or self.is_frame or self._is_one_model()
         self._decode = self._decoder(body) if parameters else None
-        self._decode_any = json.decoder(Any) if body != "form" else _same
+        self._decode_any = _same if body in ("form", "value") else json.decoder(Any)
         self._convert = self._converter(body) if parameters and wants_data else None
 
     @property
@@ -106,7 +104,9 @@ class PayloadPlan:
     def _decoder(self, body: Body) -> Callable[[Any], Any]:
         if self.is_frame:
             return _same
-        return self._guard(form_converter if body == "form" else type(self.json).decoder)
+        if body in ("form", "value"):
+            return self._converter(body)
+        return self._guard(type(self.json).decoder)
 
     def _converter(self, body: Body) -> Callable[[Any], Any]:
         if self.is_frame:

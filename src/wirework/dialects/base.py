@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import ClassVar, Protocol
 
 from ..commands import Command, Output
 from ..json import JsonAdapter
-from ..types import Frame
+from ..types import Body, Frame
 
 __all__ = ["Codec", "Dialect"]
 
 
 class Codec(Protocol):
     """A dialect at work on one connection. Pure: no asyncio, no sockets, no clock."""
+
+    @property
+    def variant(self) -> Hashable:
+        """Codecs of equal variant encode an output alike: a broadcast encodes once for them all."""
 
     def decode(self, frame: Frame) -> Sequence[Command]:
         """Return the commands in `frame`, in order.
@@ -33,16 +37,29 @@ class Codec(Protocol):
 
 
 class Dialect(Protocol):
-    """How messages look on the wire; one object serves all connections of a route."""
+    """How messages look on the wire; one object serves all connections of a route.
+
+    A dialect of your own is a subclass that has a `name`, a `body` and `open`; the rest has
+    defaults.
+    """
 
     name: ClassVar[str]
     """Short name for logs and docs: "raw", "htmx"."""
 
-    body: ClassVar[Literal["json", "form", "frame"]]
-    """What `Call.body` is: JSON to decode, a dict of form fields to coerce, or the frame itself."""
+    body: Body
+    """What `Call.body` is."""
 
-    parameters: ClassVar[Mapping[str, type]]
+    parameters: ClassVar[Mapping[str, type]] = {}
     """Extra handler parameters: name -> type, filled with `Call.meta` (by name or by type)."""
+
+    has_names: ClassVar[bool] = False
+    """Whether its calls have names, so that `app.events` can tell them apart."""
+
+    has_statuses: ClassVar[bool] = False
+    """Whether it can say `Result.status`; otherwise 400 and above is told as a `Failure`."""
+
+    reserved: ClassVar[frozenset[str]] = frozenset()
+    """Names that its own messages have: no event may be called so."""
 
     def open(self, json: JsonAdapter) -> Codec:
         """Return the codec of one new connection; `json` is the application's adapter."""

@@ -6,18 +6,18 @@ before it where their messages cannot be mistaken, for version 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 from urllib.parse import unquote
 
 import msgspec
 
-from ..commands import Call, Command, Failure, Output
+from ..commands import Call, Command, Event, Failure, Output, Result
 from ..errors import MalformedMessage, WrongFrame
 from ..json import JsonAdapter
-from ..types import Frame
-from .base import Codec
+from ..types import Body, Frame
+from .base import Codec, Dialect
 from .markup import Fragment, as_text, is_markup, mark_out_of_band, out_of_band, partial, render
 
 __all__ = ["Fragment", "Htmx", "HtmxHeaders"]
@@ -61,7 +61,7 @@ class HtmxHeaders(msgspec.Struct, frozen=True, gc=False):
         return self.target if self.version == 2 or self.target is None else _id_of(self.target)
 
 
-class Htmx:
+class Htmx(Dialect):
     """HTMX over WebSockets: `htmx-ext-ws` with htmx 2, `hx-ws` with htmx 4.
 
     The messages of a connection tell its version. `version` is what to take for granted before
@@ -83,7 +83,7 @@ class Htmx:
     """
 
     name: ClassVar[str] = "htmx"
-    body: ClassVar[Literal["json", "form", "frame"]] = "form"
+    body: Body = "form"
     parameters: ClassVar[Mapping[str, type]] = {"htmx": HtmxHeaders}
 
     def __init__(
@@ -110,6 +110,11 @@ class _HtmxCodec:
         self.version = version
         self._error = error
 
+    @property
+    def variant(self) -> Hashable:
+        """The version that the client has told, and how errors are said."""
+        return ("htmx", self.version, self._error)
+
     def decode(self, frame: Frame) -> Sequence[Command]:
         if not isinstance(frame, str):
             raise WrongFrame("text", "binary")
@@ -123,7 +128,12 @@ class _HtmxCodec:
         return (Call(fields, meta=_headers(raw, self.version or 2)),)
 
     def encode(self, output: Output) -> Frame | None:
-        value = self._error(output) if isinstance(output, Failure) else output.value
+        if isinstance(output, Failure):
+            value = self._error(output)
+        elif isinstance(output, (Result, Event)):
+            value = output.value
+        else:
+            return None
         parts = _parts(value)
         if self.version != 4:
             html = "".join([_old_form(part) for part in parts])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
-from ..commands import Call, Command, Failure, Output
+from ..commands import Call, Command, Event, Failure, Output, Result
 from ..errors import WrongFrame
 from ..json import JsonAdapter
-from ..types import Frame
-from .base import Codec
+from ..types import Body, Frame
+from .base import Codec, Dialect
 
 __all__ = ["Mode", "Raw"]
 
@@ -19,7 +19,7 @@ Mode: TypeAlias = Literal["auto", "text", "bytes", "frame", "json"]
 _MODES: Final[tuple[str, ...]] = get_args(Mode)
 
 
-class Raw:
+class Raw(Dialect):
     """Text, bytes or JSON, one message per frame; what `app.ws` speaks without a `dialect=`.
 
     `mode` says what may arrive and how answers look:
@@ -41,8 +41,7 @@ class Raw:
     """
 
     name: ClassVar[str] = "raw"
-    body: ClassVar[Literal["json", "form", "frame"]] = "frame"
-    parameters: ClassVar[Mapping[str, type]] = {}
+    body: Body = "frame"
 
     def __init__(self, mode: Mode = "auto") -> None:
         if mode not in _MODES:
@@ -63,6 +62,7 @@ class Raw:
 
 class _FrameCodec:
     def __init__(self, mode: Mode, json: JsonAdapter) -> None:
+        self.variant: Hashable = ("raw", json)
         self._takes_text = mode != "bytes"
         self._takes_binary = mode != "text"
         self._json = json
@@ -76,7 +76,7 @@ class _FrameCodec:
         return (Call(frame),)
 
     def encode(self, output: Output) -> Frame | None:
-        if isinstance(output, Failure):
+        if not isinstance(output, (Result, Event)):
             return None
         value = output.value
         if isinstance(value, str | bytes):
@@ -86,6 +86,7 @@ class _FrameCodec:
 
 class _JsonCodec:
     def __init__(self, json: JsonAdapter) -> None:
+        self.variant: Hashable = ("raw json", json)
         self._json = json
 
     def decode(self, frame: Frame) -> Sequence[Command]:
@@ -94,8 +95,11 @@ class _JsonCodec:
         return (Call(frame),)
 
     def encode(self, output: Output) -> Frame | None:
-        value = _error(output) if isinstance(output, Failure) else output.value
-        return _binary_or_json(value, self._json)
+        if isinstance(output, Failure):
+            return _binary_or_json(_error(output), self._json)
+        if not isinstance(output, (Result, Event)):
+            return None
+        return _binary_or_json(output.value, self._json)
 
 
 def _binary_or_json(value: object, json: JsonAdapter) -> Frame:
