@@ -5,6 +5,9 @@ from __future__ import annotations
 from .app import App
 from .binding.depends import Depends
 from .binding.sources import Cookie, Header, Path, Payload, Query
+from .broadcast import broadcast
+from .commands import Call
+from .controller import Controller
 from .errors import (
     Close,
     ConnectionClosed,
@@ -12,6 +15,7 @@ from .errors import (
     Refuse,
     RegistrationError,
     Reject,
+    RequestFailed,
     SessionError,
     SettingsError,
     StateError,
@@ -20,17 +24,24 @@ from .errors import (
     WrongFrame,
 )
 from .handshake import Handshake
+from .replies import Reply
+from .routing.events import Events
 from .routing.router import Router
+from .security.auth import FirstMessage
 from .security.sessions import Session
 from .settings import Settings
 from .websocket import Send, WebSocket
 
 __all__ = [
     "App",
+    "Call",
     "Close",
     "ConnectionClosed",
+    "Controller",
     "Cookie",
     "Depends",
+    "Events",
+    "FirstMessage",
     "Handshake",
     "Header",
     "MalformedMessage",
@@ -40,6 +51,8 @@ __all__ = [
     "Refuse",
     "RegistrationError",
     "Reject",
+    "Reply",
+    "RequestFailed",
     "Router",
     "Send",
     "Session",
@@ -51,5 +64,6 @@ __all__ = [
     "WebSocket",
     "WireworkError",
     "WrongFrame",
+    "broadcast",
 ]
 __version__ = "0.1.0.dev0"

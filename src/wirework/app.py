@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,14 +13,12 @@ from weakref import WeakSet
 
 from starlette.datastructures import State
 
-from .binding.binder import Extra
 from .binding.depends import kind_of
 from .binding.plan import Plan
-from .binding.signatures import can_take, name_of
+from .binding.signatures import can_take, local_names, name_of
 from .connection import Connection
-from .dialects import Raw
 from .dialects.base import Dialect
-from .errors import Refuse, RegistrationError, SessionError, SettingsError
+from .errors import Refuse, RegistrationError, SessionError
 from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
 from .handshake import Handshake
 from .json import JsonAdapter, adapter_of
@@ -30,12 +29,15 @@ from .lifespan import (
     inner_lifespan,
     serve_lifespan,
 )
-from .parameters import hook_parameters, http_binder, message_parameters, websocket_binder
+from .parameters import http_binder, websocket_binder
+from .registration import Registration
 from .routing.paths import NoSuchRoute, ParameterError, PathTemplate, RouteTable
-from .routing.router import HttpRoute, Router, WebSocketRoute
+from .routing.router import Router
+from .routing.routes import HttpRoute, WebSocketRoute, check_dialect, check_functions
+from .security.auth import FirstMessage
 from .security.origin import OriginPolicy
 from .security.sessions import Session
-from .session import MessageEndpoint
+from .session import MessageEndpoint, MessageSession, Middleware
 from .settings import Settings
 from .types import ASGIApp, Body, HeaderList, Receive, Scope, SendMessage
 from .websocket import WebSocket
@@ -47,6 +49,7 @@ __all__ = ["App"]
 
 logger = logging.getLogger("wirework")
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _GRACE = 5.0
 """Seconds at shutdown for connections that the server has left open."""
@@ -68,6 +71,8 @@ class App(Router):
             is read in any case.
         json: "msgspec", "orjson", "stdlib" or an adapter; for frames and HTTP alike.
         dialect: of message handlers that name none; default `Raw()`.
+        auth: who the peer is, for message handlers that name none.
+        message_middleware: around every message; see `Router`.
         http: an ASGI application (FastAPI, Starlette, Django, ...) that gets every HTTP request.
         lifespan: `lifespan(app)`, an async context manager around the application's life; a
             mapping that it yields becomes the state of every scope.
@@ -85,12 +90,14 @@ class App(Router):
         *,
         json: str | JsonAdapter | None = None,
         dialect: Dialect | None = None,
+        auth: FirstMessage | None = None,
+        message_middleware: Sequence[Middleware] = (),
         http: ASGIApp | None = None,
         lifespan: Lifespan | None = None,
         allowed_origins: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(dialect=dialect)
+        super().__init__(dialect=dialect, auth=auth, message_middleware=message_middleware)
         if allowed_origins is not None:
             is_text = isinstance(allowed_origins, str)
             options["allowed_origins"] = allowed_origins if is_text else tuple(allowed_origins)
@@ -112,6 +119,7 @@ class App(Router):
         self._table: RouteTable[_Target] = RouteTable()
         self._cookie = _cookie(self.settings)
         self._sockets = websocket_binder(self.json, App, self.overrides)
+        self._registration = Registration(self.settings, self.json, self._sockets)
         self._pages = http_binder(self.json, App, self.overrides)
         self._is_started = False
         self._lacks_lifespan = (
@@ -120,6 +128,7 @@ class App(Router):
         """Whether nothing has run the lifespan although there is one; said once."""
         self._lifespan_state: dict[str, Any] = {}
         self._connections: WeakSet[Connection] = WeakSet()
+        self._loop: AbstractEventLoop | None = None
 
     # --- registration ---------------------------------------------------------------------------
 
@@ -187,7 +196,8 @@ class App(Router):
             lines.append(f"http  {self._http_app.__module__}.{name_of(self._http_app)}")
         return lines
 
-    def _add(self, route: WebSocketRoute | HttpRoute) -> None:
+    def _add(self, declared: WebSocketRoute | HttpRoute) -> None:
+        route = self._with_defaults(declared, "")
         template = PathTemplate(route.path)
         self._refuse_taken_name(route.where, route.name)
         if isinstance(route, HttpRoute):
@@ -241,64 +251,9 @@ class App(Router):
                 )
 
     def _add_socket(self, route: WebSocketRoute, template: PathTemplate) -> None:
-        endpoint: Endpoint
-        if route.is_per_message:
-            endpoint = self._message_endpoint(route, template)
-        else:
-            endpoint = ConnectionHandler(
-                self._sockets.compile(
-                    route.function, where=route.where, path=template.parameters, names=route.locals
-                )
-            )
-        allowed = route.allowed_origins
-        require = route.require_origin
-        try:
-            origin = OriginPolicy(
-                self.settings.allowed_origins if allowed is None else allowed,
-                self.settings.require_origin if require is None else require,
-            )
-        except (SettingsError, TypeError) as error:
-            where = f"{route.where}, {name_of(route.function)}"
-            raise RegistrationError(where, str(error)) from None
-        self._table.add(template, _Target(endpoint, origin), route.name)
-
-    def _message_endpoint(self, route: WebSocketRoute, template: PathTemplate) -> MessageEndpoint:
-        if not isinstance(route.concurrency, int) or route.concurrency < 1:
-            raise RegistrationError(
-                route.where, f"concurrency: expected an int >= 1, got {route.concurrency!r}"
-            )
-        dialect = route.dialect or self.dialect or Raw()
-        mode = dialect.mode if isinstance(dialect, Raw) and dialect.mode != "auto" else None
-        plan = self._sockets.compile(
-            route.function,
-            where=route.where,
-            path=template.parameters,
-            body=dialect.body,
-            mode=mode,
-            extra=message_parameters(dialect),
-            names=route.locals,
-        )
-        if isinstance(dialect, Raw) and plan.payload is not None:
-            dialect = dialect.with_mode(plan.payload.mode)
-
-        def hook(function: Callable[..., Any] | None, extra: Mapping[str, Extra]) -> Plan | None:
-            return function and self._sockets.compile(
-                function,
-                where=route.where,
-                path=template.parameters,
-                extra=extra,
-                names=route.locals,
-            )
-
-        return MessageEndpoint(
-            dialect,
-            plan,
-            self.json,
-            on_connect=hook(route.conn, {}),
-            on_disconnect=hook(route.disconn, hook_parameters()),
-            concurrency=route.concurrency,
-            cancel_on_disconnect=route.cancel_on_disconnect,
-        )
+        endpoint = self._registration.endpoint(route, template)
+        target = _Target(endpoint, self._registration.origin(route))
+        self._table.add(template, target, route.name)
 
     # --- serving --------------------------------------------------------------------------------
 
@@ -342,6 +297,8 @@ class App(Router):
         May return while the connection lives on: it is over when `connection.is_finished`.
         """
         self._connections.add(connection)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
         if self._lacks_lifespan:
             self._lacks_lifespan = False
             logger.warning(
@@ -359,6 +316,56 @@ class App(Router):
             connection.finish()
             return
         await endpoint.open(ws)
+
+    async def serve_messages(
+        self, ws: WebSocket, on_receive: Callable[..., Any], **options: Any
+    ) -> None:
+        """Run a session with callbacks; see `WebSocket.serve`."""
+        functions = (on_receive, options["conn"], options["disconn"])
+        where = f"ws.serve on {ws.handshake.path!r}"
+        check_functions(where, *functions)
+        check_dialect(where, options["dialect"])
+        options["dialect"] = options["dialect"] or self.dialect
+        route = WebSocketRoute(
+            where=where,
+            path=ws.handshake.path,
+            function=on_receive,
+            is_per_message=True,
+            middleware=self.message_middleware,
+            locals=local_names(*functions, depth=3),
+            **options,
+        )
+        path = {name: type(value) for name, value in ws.path_params.items()}
+        await MessageSession(self._registration.callbacks(route, path), ws).serve()
+
+    def from_thread(
+        self, function: Callable[..., Awaitable[T]], *args: Any, timeout: float | None = None
+    ) -> T:
+        """Run `await function(*args)` in the application's event loop, and return its result.
+
+        For threads of the application's own, such as a `def` handler's or a library's callbacks:
+        `app.from_thread(ws.send_event, "tick", data)`.
+
+        Raises:
+            RuntimeError: called in the event loop's own thread (await it there), or the
+                application is not running.
+            TimeoutError: no result within `timeout` seconds; the call was cancelled.
+        """
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            raise RuntimeError("from_thread: the application is not running")
+        if asyncio._get_running_loop() is loop:
+            raise RuntimeError("from_thread: this is the event loop's thread; await the call")
+
+        async def call() -> T:
+            return await function(*args)
+
+        future = asyncio.run_coroutine_threadsafe(call(), loop)
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            future.cancel()
+            raise
 
     def _admit(self, handshake: Handshake) -> Endpoint:
         if not self.settings.websocket:
@@ -438,7 +445,9 @@ class App(Router):
         """
         if self._is_started:
             raise RuntimeError("the application's lifespan is running already")
+        self.check_methods()
         self._is_started = True
+        self._loop = asyncio.get_running_loop()
         self._lacks_lifespan = False
         if not self.settings.websocket:
             logger.warning("websocket = false: every WebSocket handshake is refused with 403")
@@ -456,6 +465,7 @@ class App(Router):
         finally:
             self._lifespan_state = {}
             self._is_started = False
+            self._loop = None
 
     async def _end_connections(self) -> None:
         await end_connections(self._connections, _GRACE)
@@ -483,10 +493,20 @@ def _reversed_page(route: Any, name: str, params: Mapping[str, Any]) -> str:
 
 
 def _describe(endpoint: Endpoint) -> str:
-    assert isinstance(endpoint, (ConnectionHandler, MessageEndpoint))
-    kind = "message" if isinstance(endpoint, MessageEndpoint) else "connection"
-    function = endpoint.plan.function
-    return f"{function.__module__}.{name_of(function)} ({kind} handler)"
+    """Return what serves a WebSocket, in a few words."""
+    if isinstance(endpoint, ConnectionHandler):
+        return f"{_place_of(endpoint.plan)} (connection handler)"
+    assert isinstance(endpoint, MessageEndpoint)
+    dialect = endpoint.dialect.name
+    if endpoint.function is None:
+        names = ", ".join(endpoint.functions) or "none yet"
+        return f"events: {names} ({dialect})"
+    kind = "message handler" if endpoint.hooks.controller is None else "controller"
+    return f"{_place_of(endpoint.function.plan)} ({kind}, {dialect})"
+
+
+def _place_of(plan: Plan) -> str:
+    return f"{plan.function.__module__}.{name_of(plan.function)}"
 
 
 def _settings(given: Settings | str | Path | None, options: Mapping[str, Any]) -> Settings:

@@ -39,6 +39,9 @@ class Link(Protocol):
     name: ClassVar[str]
     """The transport: "asgi", "rsgi", "native", "memory"."""
 
+    carries_codes: ClassVar[bool]
+    """Whether the peer learns close codes and reasons."""
+
     async def accept(self, subprotocol: str | None, headers: HeaderList) -> None:
         """Answer the handshake with 101."""
 
@@ -90,6 +93,7 @@ class Connection:
         "deadlines",
         "id",
         "inbox",
+        "intercept",
         "is_accepted",
         "is_awaited",
         "is_finished",
@@ -112,6 +116,8 @@ class Connection:
         """Whether the peer, or the network, ended it."""
         self.consumer: Consumer | None = None
         self.inbox: deque[Frame] = deque()
+        self.intercept: Callable[[Frame], bool] | None = None
+        """Sees each frame before the inbox; True: it has taken it (answers, heartbeats)."""
         self.outbox = Outbox(bounds_of(settings))
         self.received = 0
         self.is_accepted = False
@@ -145,6 +151,9 @@ class Connection:
         bounds = self._bounds
         if size * 4 > bounds.max_message_size and size_of(frame) > bounds.max_message_size:
             self._refuse_size()
+            return
+        if self.intercept is not None and self.intercept(frame):
+            self.received += 1
             return
         inbox = self.inbox
         inbox.append(frame)
@@ -281,6 +290,17 @@ class Connection:
         if self._paused and self._has_half_read():
             self._resume()
         return frame
+
+    def sift(self) -> None:
+        """Show `intercept` the frames that wait in the inbox; those it takes leave it."""
+        assert self.intercept is not None
+        kept = [frame for frame in tuple(self.inbox) if not self.intercept(frame)]
+        if len(kept) < len(self.inbox):
+            self.inbox.clear()
+            self.inbox.extend(kept)
+            self._in_bytes = sum(map(len, kept))
+            if self._paused and self._has_half_read():
+                self._resume()
 
     def push(self, frame: Outgoing) -> None:
         """Put `frame` into the outbox; never waits. A full outbox meets the overflow policy.

@@ -16,6 +16,7 @@ __all__ = [
     "Refuse",
     "RegistrationError",
     "Reject",
+    "RequestFailed",
     "SessionError",
     "SettingsError",
     "StateError",
@@ -138,6 +139,19 @@ class Reject(WireworkError):
         super().__init__(code, message, details)
         self.code = code
         self.message = message or str(code)
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class RequestFailed(WireworkError):
+    """The client answered a request with an error, or with what does not fit the type asked for."""
+
+    def __init__(self, code: str | int, message: str, details: Any = None) -> None:
+        super().__init__(code, message, details)
+        self.code = code
+        self.message = message
         self.details = details
 
     def __str__(self) -> str:

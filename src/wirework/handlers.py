@@ -11,6 +11,7 @@ from . import closecodes
 from .binding.depends import Store, kind_of
 from .binding.plan import Context, Plan
 from .connection import current
+from .controller import new_controller
 from .errors import (
     Close,
     ConnectionClosed,
@@ -119,7 +120,7 @@ class ExceptionHandlers:
 class ConnectionHandler:
     """Style 1: one function that holds the loop of its connection from handshake to end."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, controller: Plan | None = None) -> None:
         if plan.kind != "async":
             kind = f"an {plan.kind}" if plan.kind[0] == "a" else f"a {plan.kind}"
             raise RegistrationError(
@@ -128,6 +129,8 @@ class ConnectionHandler:
                 "write async def, or use app.ws for one call per message",
             )
         self.plan = plan
+        self.controller = controller
+        """The class whose method `plan` is."""
 
     async def open(self, ws: WebSocket) -> None:
         """Run the function; whatever way it ends, the connection ends with a code."""
@@ -137,6 +140,9 @@ class ConnectionHandler:
         try:
             async with context:
                 self.plan.check(ws.handshake)
+                if self.controller is not None:
+                    self.controller.check(ws.handshake)
+                    await new_controller(self.controller, context)
                 result = await call_plan(self.plan, context)
             await self._end(ws, result)
         except asyncio.CancelledError:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from starlette.datastructures import State
 
 from .binding.binder import Binder, Extra
 from .binding.plan import Context, Getter
+from .commands import Call
 from .dialects.base import Dialect
 from .handshake import Handshake
 from .json import JsonAdapter
 from .security.sessions import Session
 from .websocket import Send, WebSocket
 
-__all__ = ["hook_parameters", "http_binder", "message_parameters", "websocket_binder"]
+__all__ = [
+    "after_parameters",
+    "controller_parameter",
+    "disconnect_parameters",
+    "http_binder",
+    "message_parameters",
+    "token_parameter",
+    "user_parameter",
+    "websocket_binder",
+]
 
 _Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 
@@ -64,18 +75,56 @@ def http_binder(json: JsonAdapter, app: type, overrides: _Overrides) -> Binder:
 
 
 def message_parameters(dialect: Dialect) -> dict[str, Extra]:
-    """Return the parameters that a dialect adds for message handlers."""
-    return {
+    """Return the parameters that message handlers may take: the message, and the dialect's."""
+    own = {
         name: Extra(kind, _meta, is_per_message=True) for name, kind in dialect.parameters.items()
     }
+    return {"message": Extra(Call, _call, takes_any=False), **own}
 
 
-def hook_parameters() -> dict[str, Extra]:
+def user_parameter(verify: Callable[..., Any]) -> dict[str, Extra]:
+    """Return the parameter that takes the user, by the type that `verify` returns too."""
+    return {"user": Extra(_returned(verify), lambda context: context.connection.user)}
+
+
+def token_parameter() -> dict[str, Extra]:
+    """Return what `verify` of an authentication takes."""
+    return {"token": Extra(str, lambda context: context.call and context.call.body)}
+
+
+def controller_parameter() -> dict[str, Extra]:
+    """Return the parameter `self` of methods of controllers."""
+    return {"self": Extra(object, lambda context: context.connection.controller)}
+
+
+def disconnect_parameters() -> dict[str, Extra]:
     """Return the parameters that only disconnect hooks may take."""
     return {
         "code": Extra(int, lambda context: context.connection.close_code),
         "reason": Extra(str, lambda context: context.connection.close_reason),
     }
+
+
+def after_parameters() -> dict[str, Extra]:
+    """Return the parameters that only hooks after a message may take."""
+    return {
+        "result": Extra(object, lambda context: context.result),
+        "error": Extra(Exception, lambda context: context.error),
+    }
+
+
+def _returned(function: Callable[..., Any]) -> type:
+    """Return the class that `function` says it returns, None aside; `object` where it is none."""
+    try:
+        hint = get_type_hints(function).get("return", object)
+    except (NameError, TypeError):
+        return object
+    kinds = [each for each in (get_args(hint) or (hint,)) if each is not NoneType]
+    return kinds[0] if len(kinds) == 1 and isinstance(kinds[0], type) else object
+
+
+def _call(context: Context) -> Any:
+    return context.call
 
 
 def _connection(context: Context) -> Any:

@@ -87,6 +87,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     handshake_timeout: Annotated[float, rules.SECONDS] = 10.0
     """Seconds that answering a handshake may take before it is refused. Default 10.0."""
 
+    auth_timeout: Annotated[float, rules.SECONDS] = 10.0
+    """Seconds until a connection that has to say who it is, or whose first message has to come,
+    is closed with 4401 or 4408. Default 10.0."""
+
     heartbeat_interval: Annotated[float | None, rules.INTERVAL] = 25.0
     """Seconds of silence before a ping, where the transport can ping; None: never. Default 25.0."""
 

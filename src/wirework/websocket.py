@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from starlette.datastructures import URL, Headers, QueryParams, State
 
 from . import closecodes
-from .commands import Event
+from .commands import Disconnect, Event
 from .connection import BINARY, TEXT, Connection, Outgoing
 from .connection import State as ConnectionState
-from .dialects.base import Codec
+from .dialects.base import Codec, Dialect
 from .errors import ConnectionClosed, Refuse, StateError, WrongFrame, header_pairs
 from .handshake import Handshake
 from .json import JsonAdapter
@@ -20,7 +20,7 @@ from .types import Frame, HeaderList
 if TYPE_CHECKING:
     from .security.sessions import Session
 
-__all__ = ["Send", "WebSocket"]
+__all__ = ["Send", "WebSocket", "outgoing"]
 
 _OPEN = ConnectionState.OPEN
 
@@ -34,6 +34,13 @@ class Send(Protocol):
         """Say `value` to the peer."""
 
 
+class Conversation(Protocol):
+    """What a session lets its connection do."""
+
+    def ask(self, name: str, value: Any, timeout: float, kind: Any) -> Awaitable[Any]:
+        """Send a request and return the client's answer."""
+
+
 class Host(Protocol):
     """What a connection needs of the application it belongs to."""
 
@@ -42,6 +49,11 @@ class Host(Protocol):
 
     def session_headers(self, handshake: Handshake) -> HeaderList:
         """Return the Set-Cookie header that carries a changed session, if there is one."""
+
+    async def serve_messages(
+        self, ws: WebSocket, on_receive: Callable[..., Any], **options: Any
+    ) -> None:
+        """Run a session with these functions until the connection has ended."""
 
 
 class WebSocket:
@@ -60,6 +72,8 @@ class WebSocket:
         "app",
         "codec",
         "connection",
+        "controller",
+        "conversation",
         "handshake",
         "holds_sends",
         "user",
@@ -73,6 +87,10 @@ class WebSocket:
         """What authentication returned; None without it."""
         self.codec: Codec | None = None
         """The route's dialect at work on this connection; None for connection handlers."""
+        self.conversation: Conversation | None = None
+        """The session that speaks the dialect; None for connection handlers."""
+        self.controller: Any = None
+        """The object that handles this connection, where its route is a controller's."""
         self.holds_sends = False
         """Whether sends before the handshake's answer are kept for after it (in `conn` hooks)."""
         self._json = app.json
@@ -267,6 +285,74 @@ class WebSocket:
         """
         await self._push(Outgoing(TEXT, self._json.encode(data)))
 
+    async def send_event(self, name: str, data: Any = None) -> None:
+        """Send a message called `name` that answers nothing, in the route's dialect.
+
+        Raises:
+            StateError: a connection handler's route has no dialect, and some dialects no names.
+        """
+        if self.codec is None:
+            raise StateError("send_event: the route has no dialect; use send_json")
+        frame = self.codec.encode(Event(data, name))
+        if frame is None:
+            raise StateError("send_event: the route's dialect has no words for it")
+        await self.send_frame(frame)
+
+    @overload
+    async def request(self, name: str, data: Any = None, *, timeout: float = 10.0) -> Any: ...
+    @overload
+    async def request(
+        self, name: str, data: Any = None, *, type: type[T], timeout: float = 10.0
+    ) -> T: ...
+    async def request(
+        self, name: str, data: Any = None, *, type: Any = Any, timeout: float = 10.0
+    ) -> Any:
+        """Ask the client something and return its answer, decoded into `type`.
+
+        Other messages of the client wait meanwhile if a handler of this connection asks; its
+        answer does not.
+
+        Raises:
+            TimeoutError: no answer within `timeout` seconds; a late one is dropped.
+            RequestFailed: the client answered with an error, or what does not fit `type`.
+            ConnectionClosed: the connection ended first.
+            StateError: the route's dialect has no requests, or 1,000 of them wait already.
+        """
+        if self.conversation is None:
+            raise StateError("request: the route has no dialect")
+        return await self.conversation.ask(name, data, timeout, type)
+
+    async def serve(
+        self,
+        on_receive: Callable[..., Any],
+        *,
+        on_connect: Callable[..., Any] | None = None,
+        on_disconnect: Callable[..., Any] | None = None,
+        dialect: Dialect | None = None,
+    ) -> None:
+        """Handle messages with callbacks until the connection has ended.
+
+        For connection handlers: `on_receive` is called for each message, its parameters and
+        what it returns are those of a message handler. All three may be functions defined in
+        the handler, or bound methods. If the handshake is not answered yet, `on_connect` runs
+        before it is and may refuse it. Returns when `on_disconnect` is done.
+
+        Args:
+            on_receive: called for each message.
+            on_connect: called once, first.
+            on_disconnect: called once, last; may take `code` and `reason`.
+            dialect: how messages look on the wire; default: the application's, or `Raw()`.
+
+        Raises:
+            RegistrationError: a parameter of a function cannot be filled.
+            StateError: the connection is served already.
+        """
+        if self.codec is not None:
+            raise StateError("serve: this connection is served already")
+        await self.app.serve_messages(
+            self, on_receive, conn=on_connect, disconn=on_disconnect, dialect=dialect
+        )
+
     async def drain(self) -> None:
         """Wait until the outbox is at most half full, or the connection has ended.
 
@@ -288,7 +374,21 @@ class WebSocket:
         if self.connection.state is ConnectionState.CONNECTING:
             await self.refuse(closecodes.http_status(code), reason)
         else:
-            self.connection.close(code, reason)
+            self.end(code, reason)
+
+    def end(self, code: int, reason: str = "") -> None:
+        """Begin to close an accepted connection; what was sent goes first.
+
+        A transport that carries no close codes gets the verdict as a frame, where the dialect
+        has one.
+        """
+        connection = self.connection
+        is_mute = not connection.link.carries_codes and code != closecodes.NORMAL
+        if is_mute and self.codec is not None and connection.is_open:
+            frame = self.codec.encode(Disconnect(code, reason))
+            if frame is not None:
+                connection.push(outgoing(frame))
+        connection.close(code, reason)
 
     # --- about the connection -----------------------------------------------------------------
 
@@ -372,8 +472,7 @@ class WebSocket:
 
     async def send_frame(self, frame: Frame) -> None:
         """Send a frame as it is: str as text, bytes as binary."""
-        opcode, data = (TEXT, frame.encode()) if isinstance(frame, str) else (BINARY, frame)
-        await self._push(Outgoing(opcode, data))
+        await self._push(outgoing(frame))
 
     async def _push(self, frame: Outgoing) -> None:
         connection = self.connection
@@ -382,3 +481,10 @@ class WebSocket:
         if connection.outbox.is_congested:
             await connection.make_room()
         connection.push(frame)
+
+
+def outgoing(frame: Frame) -> Outgoing:
+    """Return what writes `frame`: str as text, bytes as binary."""
+    if isinstance(frame, str):
+        return Outgoing(TEXT, frame.encode())
+    return Outgoing(BINARY, frame)

@@ -57,6 +57,7 @@ class Line:
     """A transport that does nothing by itself: the test takes and feeds."""
 
     name: ClassVar[str] = "line"
+    carries_codes: ClassVar[bool] = True
 
     def __init__(self, **settings: Any) -> None:
         self.calls: list[Any] = []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -22,10 +22,10 @@ from wirework import (
 )
 from wirework.commands import Call, Command, Output, Result
 from wirework.dialects import Raw
-from wirework.dialects.base import Codec
+from wirework.dialects.base import Codec, Dialect
 from wirework.json import JsonAdapter
 from wirework.testing import TestClient
-from wirework.types import Frame
+from wirework.types import Body, Frame
 
 
 def numbers(**options: Any) -> App:
@@ -344,18 +344,19 @@ async def test_an_error_reply_that_overflows_a_stuck_peer_ends_without_noise(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-class Terse:
+class Terse(Dialect):
     """A dialect that has words for results alone."""
 
     name: ClassVar[str] = "terse"
-    body: ClassVar[Literal["json", "form", "frame"]] = "json"
-    parameters: ClassVar[Mapping[str, type]] = {}
+    body: Body = "json"
 
     def open(self, json: JsonAdapter) -> Codec:
         return TerseCodec()
 
 
 class TerseCodec:
+    variant: Hashable = "terse"
+
     def decode(self, frame: Frame) -> Sequence[Command]:
         if frame == "odd":
             raise MalformedMessage("odd")

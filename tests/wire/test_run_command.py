@@ -124,7 +124,7 @@ async def test_it_says_what_it_serves_and_serves_it(folder: Path) -> None:
             f"chat:app at http://{HOST}:{command.port}",
             "  server uvicorn, transport native",
             "  websocket /rooms/{room_id:int}  chat.room (connection handler)",
-            "  websocket /message  chat.shout (message handler)",
+            "  websocket /message  chat.shout (message handler, raw)",
             "  GET /",
         ]
         assert '"native","one"]' in await greeting(command.port)

@@ -31,6 +31,8 @@ class Extra(NamedTuple):
     kind: type
     get: Getter
     is_per_message: bool = False
+    takes_any: bool = True
+    """Whether a parameter of its name may be annotated `Any`: not where that may be a payload's."""
 
 
 class Binder:
@@ -191,8 +193,11 @@ class _Compilation:
         return self._named(parameter, plan, has_payload)
 
     def _extra(self, name: str, annotation: Any) -> Extra | None:
-        if name in self.extra and annotation in (_EMPTY, Any, self.extra[name].kind):
-            return self.extra[name]
+        named = self.extra.get(name)
+        if named is not None and (
+            annotation in (_EMPTY, named.kind) or (annotation is Any and named.takes_any)
+        ):
+            return named
         own = [each for each in self.extra.values() if each.kind.__module__ != "builtins"]
         return next((each for each in own if annotation is each.kind), None)
 

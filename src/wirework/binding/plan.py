@@ -23,9 +23,11 @@ class Context:
         "call",
         "connection",
         "data",
+        "error",
         "handshake",
         "lasting",
         "payload",
+        "result",
     )
 
     def __init__(
@@ -45,6 +47,9 @@ class Context:
         self.call = call
         self.payload: Any = None
         self.data: Any = None
+        self.result: Any = None
+        """What the handler returned, and what it raised, for hooks that run after it."""
+        self.error: Exception | None = None
 
     @property
     def passing(self) -> Store:

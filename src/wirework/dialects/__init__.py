@@ -5,6 +5,21 @@ from __future__ import annotations
 from .base import Codec, Dialect
 from .htmx import Htmx, HtmxHeaders
 from .markup import Fragment
+from .named import NamedSockets
 from .raw import Raw
+from .state import State
+from .status import Status
+from .typed import Typed
 
-__all__ = ["Codec", "Dialect", "Fragment", "Htmx", "HtmxHeaders", "Raw"]
+__all__ = [
+    "Codec",
+    "Dialect",
+    "Fragment",
+    "Htmx",
+    "HtmxHeaders",
+    "NamedSockets",
+    "Raw",
+    "State",
+    "Status",
+    "Typed",
+]

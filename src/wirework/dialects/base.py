@@ -61,5 +61,19 @@ class Dialect(Protocol):
     reserved: ClassVar[frozenset[str]] = frozenset()
     """Names that its own messages have: no event may be called so."""
 
+    name_in_query: ClassVar[str | None] = None
+    """The query parameter of the handshake that names the calls; None where messages do."""
+
+    one_call: ClassVar[bool] = False
+    """Whether the first message is the only call: its handler owns the frames after it, and the
+    connection ends with it."""
+
+    can_authenticate: ClassVar[bool] = False
+    """Whether a client can say who it is in a message (`Authenticate`)."""
+
+    ready: bool = False
+    """Whether the session says `Ready` right after the handshake, where nobody has to say who
+    they are."""
+
     def open(self, json: JsonAdapter) -> Codec:
         """Return the codec of one new connection; `json` is the application's adapter."""

@@ -3,50 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from ..binding.signatures import LocalNames, local_names, name_of
+from ..binding.signatures import local_names, name_of
+from ..controller import Controller
 from ..dialects.base import Dialect
 from ..errors import RegistrationError
+from ..security.auth import FirstMessage
+from ..session import Middleware
+from .events import Events
 from .paths import PathTemplate
+from .routes import (
+    HttpRoute,
+    WebSocketRoute,
+    check_auth,
+    check_dialect,
+    check_functions,
+    check_middleware,
+    check_path,
+    is_method,
+    join,
+)
 
-__all__ = ["HttpRoute", "Router", "WebSocketRoute"]
+__all__ = ["Router"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class WebSocketRoute:
-    """A WebSocket route as it was declared; an application compiles it."""
-
-    where: str
-    path: str
-    function: Callable[..., Any]
-    is_per_message: bool
-    name: str | None = None
-    conn: Callable[..., Any] | None = None
-    disconn: Callable[..., Any] | None = None
-    dialect: Dialect | None = None
-    concurrency: int = 1
-    cancel_on_disconnect: bool = False
-    allowed_origins: Sequence[str] | None = None
-    require_origin: bool | None = None
-    locals: LocalNames = field(default_factory=LocalNames)
-
-
-@dataclass(frozen=True)
-class HttpRoute:
-    """An HTTP route as it was declared."""
-
-    where: str
-    path: str
-    function: Callable[..., Any]
-    methods: tuple[str, ...]
-    name: str | None = None
-    locals: LocalNames = field(default_factory=LocalNames)
+C = TypeVar("C", bound=type[Controller])
 
 
 class Router:
@@ -55,6 +38,10 @@ class Router:
     Args:
         prefix: put before every path of the router; may have parameters.
         dialect: of message handlers that name none.
+        auth: who the peer is, for message handlers that name none.
+        message_middleware: around every message of the router's routes, outermost first:
+            `async def middleware(message, ws, call_next)`, which returns what
+            `await call_next(message)` does, or something else, or raises.
         allowed_origins: of WebSocket routes that name none.
         require_origin: of WebSocket routes that do not say.
     """
@@ -64,15 +51,24 @@ class Router:
         *,
         prefix: str = "",
         dialect: Dialect | None = None,
+        auth: FirstMessage | None = None,
+        message_middleware: Sequence[Middleware] = (),
         allowed_origins: Sequence[str] | None = None,
         require_origin: bool | None = None,
     ) -> None:
-        check_dialect(type(self).__name__, dialect)
+        where = type(self).__name__
+        check_dialect(where, dialect)
+        check_auth(where, auth)
+        check_middleware(where, message_middleware)
         self.prefix = prefix
         self.dialect = dialect
+        self.auth = auth
+        self.message_middleware = tuple(message_middleware)
         self.allowed_origins = allowed_origins
         self.require_origin = require_origin
         self._routes: list[WebSocketRoute | HttpRoute] = []
+        self._methods: list[WebSocketRoute] = []
+        """Routes of methods, whose class is not complete yet."""
         self._is_included = False
 
     # --- WebSockets -----------------------------------------------------------------------------
@@ -96,11 +92,11 @@ class Router:
         Raises:
             RegistrationError: the path, or a parameter of the function, cannot work.
         """
-        _check_path("websocket", path)
+        check_path("websocket", path)
 
         def decorate(function: F) -> F:
             where = f"websocket({path!r})"
-            _check_functions(where, function)
+            check_functions(where, function)
             route = WebSocketRoute(
                 where=where,
                 path=path,
@@ -111,7 +107,7 @@ class Router:
                 require_origin=require_origin,
                 locals=local_names(function),
             )
-            self._add(route)
+            self._add_function(route)
             return function
 
         return decorate
@@ -123,6 +119,8 @@ class Router:
         conn: Callable[..., Any] | None = None,
         disconn: Callable[..., Any] | None = None,
         dialect: Dialect | None = None,
+        auth: FirstMessage | None = None,
+        middleware: Sequence[Middleware] = (),
         name: str | None = None,
         concurrency: int = 1,
         cancel_on_disconnect: bool = False,
@@ -140,6 +138,8 @@ class Router:
             disconn: runs once for every accepted connection, after its last message was handled;
                 may take `code` and `reason`.
             dialect: how messages look on the wire; default: the router's, or `Raw()`.
+            auth: who the peer is; default: the router's.
+            middleware: around each message, inside the router's; see `Router`.
             name: for `url_path_for`.
             concurrency: messages of one connection handled at a time; 1 keeps their order.
             cancel_on_disconnect: cancel the running handler, and drop what waits, when the peer
@@ -150,12 +150,12 @@ class Router:
         Raises:
             RegistrationError: the path, or a parameter of a function, cannot work.
         """
-        _check_path("ws", path)
-        check_dialect(f"ws({path!r})", dialect)
+        check_path("ws", path)
+        where = f"ws({path!r})"
+        _check_options(where, dialect, auth, middleware)
 
         def decorate(function: F) -> F:
-            where = f"ws({path!r})"
-            _check_functions(where, function, conn, disconn)
+            check_functions(where, function, conn, disconn)
             route = WebSocketRoute(
                 where=where,
                 path=path,
@@ -165,16 +165,164 @@ class Router:
                 conn=conn,
                 disconn=disconn,
                 dialect=dialect,
+                auth=auth,
+                middleware=tuple(middleware),
                 concurrency=concurrency,
                 cancel_on_disconnect=cancel_on_disconnect,
                 allowed_origins=allowed_origins,
                 require_origin=require_origin,
                 locals=local_names(function, conn, disconn),
             )
-            self._add(route)
+            self._add_function(route)
             return function
 
         return decorate
+
+    def events(
+        self,
+        path: str,
+        *,
+        dialect: Dialect | None = None,
+        auth: FirstMessage | None = None,
+        middleware: Sequence[Middleware] = (),
+        name: str | None = None,
+        concurrency: int = 1,
+        cancel_on_disconnect: bool = False,
+        allowed_origins: Sequence[str] | None = None,
+        require_origin: bool | None = None,
+    ) -> Events:
+        """Register a path whose messages have names, and return where their functions go.
+
+            desk = app.events("/desk", dialect=Typed())
+
+            @desk.on("order.place")
+            async def place(order: Order) -> Receipt: ...
+
+        Args:
+            path: template such as "/desk/{number:int}".
+            dialect: how messages look on the wire, one that has names (`Typed`, `State`);
+                default: the router's.
+            auth: who the peer is; default: the router's.
+            middleware: around each message, inside the router's; see `Router`.
+            name: for `url_path_for`.
+            concurrency: as for `ws`.
+            cancel_on_disconnect: as for `ws`.
+            allowed_origins: browsers' origins that may connect besides the application's own.
+            require_origin: refuse clients that send no Origin header.
+
+        Raises:
+            RegistrationError: the path cannot work, or the dialect has no names.
+        """
+        check_path("events", path)
+        where = f"events({path!r})"
+        _check_options(where, dialect, auth, middleware)
+        events = Events(where)
+        route = WebSocketRoute(
+            where=where,
+            path=path,
+            function=None,
+            is_per_message=True,
+            name=name,
+            events=events,
+            dialect=dialect,
+            auth=auth,
+            middleware=tuple(middleware),
+            concurrency=concurrency,
+            cancel_on_disconnect=cancel_on_disconnect,
+            allowed_origins=allowed_origins,
+            require_origin=require_origin,
+        )
+        self._add(route)
+        return events
+
+    def controller(
+        self,
+        path: str | None = None,
+        *,
+        dialect: Dialect | None = None,
+        auth: FirstMessage | None = None,
+        middleware: Sequence[Middleware] = (),
+        name: str | None = None,
+        concurrency: int = 1,
+        cancel_on_disconnect: bool = False,
+        allowed_origins: Sequence[str] | None = None,
+        require_origin: bool | None = None,
+    ) -> Callable[[C], C]:
+        """Register a controller: a class with one object per connection; see `Controller`.
+
+        With a path its `on_receive` handles the messages there. Methods that are decorated with
+        `@app.websocket(path)` or `@app.ws(path)` are routes of their own, with or without it.
+        The options are those of `ws`, for `path`.
+
+        Raises:
+            RegistrationError: no subclass of `Controller`, nothing in it that can handle
+                messages, or a parameter of a method cannot be filled.
+        """
+        if path is not None:
+            check_path("controller", path)
+        where = f"controller({path!r})" if path is not None else "controller()"
+        _check_options(where, dialect, auth, middleware)
+
+        def decorate(kind: C) -> C:
+            names = local_names(*(each for each in vars(kind).values() if callable(each)))
+            routes = self._take_methods(kind)
+            if path is not None:
+                _check_controller(where, kind)
+                routes.append(
+                    WebSocketRoute(
+                        where=where,
+                        path=path,
+                        function=kind.on_receive,  # type: ignore[attr-defined]
+                        is_per_message=True,
+                        name=name,
+                        conn=getattr(kind, "on_connect", None),
+                        disconn=getattr(kind, "on_disconnect", None),
+                        dialect=dialect,
+                        auth=auth,
+                        middleware=tuple(middleware),
+                        concurrency=concurrency,
+                        cancel_on_disconnect=cancel_on_disconnect,
+                        allowed_origins=allowed_origins,
+                        require_origin=require_origin,
+                    )
+                )
+            if not routes:
+                raise RegistrationError(
+                    f"{where}, {kind.__name__}",
+                    "it has no path, and no method with a route",
+                    "write @app.controller('/path') and on_receive, or decorate a method",
+                )
+            for route in routes:
+                self._add(replace(route, controller=kind, locals=names))
+            return kind
+
+        return decorate
+
+    def _take_methods(self, kind: type) -> list[WebSocketRoute]:
+        """Return the routes of methods of this class, which now is complete."""
+        found = [each for each in self._methods if each.function in vars(kind).values()]
+        self._methods = [each for each in self._methods if each not in found]
+        return found
+
+    def _add_function(self, route: WebSocketRoute) -> None:
+        """Add a route, or keep it until its class is registered where it is that of a method."""
+        if is_method(route.function):
+            self._methods.append(route)
+        else:
+            self._add(route)
+
+    def check_methods(self) -> None:
+        """Refuse routes of methods whose class was never registered.
+
+        Raises:
+            RegistrationError: there is one.
+        """
+        for route in self._methods:
+            raise RegistrationError(
+                f"{route.where}, {name_of(route.function)}",
+                "it is a method, but its class is no controller of this application",
+                "write @app.controller() above the class",
+            )
 
     # --- HTTP -----------------------------------------------------------------------------------
 
@@ -206,12 +354,12 @@ class Router:
     def _http(
         self, verb: str, path: str, methods: Sequence[str], name: str | None
     ) -> Callable[[F], F]:
-        _check_path(verb, path)
+        check_path(verb, path)
         upper = tuple(method.upper() for method in methods)
 
         def decorate(function: F) -> F:
             where = f"{upper[0].lower() if len(upper) == 1 else 'route'}({path!r})"
-            _check_functions(where, function)
+            check_functions(where, function)
             self._add(HttpRoute(where, path, function, upper, name, local_names(function)))
             return function
 
@@ -229,6 +377,7 @@ class Router:
             raise RegistrationError("include", f"expected a Router, got {router!r}")
         if router is self:
             raise RegistrationError("include", "a router cannot include itself")
+        router.check_methods()
         for route in router._routes:
             self._add(router._with_defaults(route, prefix))
         router._is_included = True
@@ -244,6 +393,8 @@ class Router:
             route,
             path=path,
             dialect=route.dialect or self.dialect,
+            auth=route.auth or self.auth,
+            middleware=(*self.message_middleware, *route.middleware),
             allowed_origins=self.allowed_origins if origins is None else origins,
             require_origin=self.require_origin if require is None else require,
         )
@@ -259,50 +410,20 @@ class Router:
         self._routes.append(route)
 
 
-def _check_path(verb: str, path: object) -> None:
-    """Refuse a decorator that got something else as its path, such as the function itself."""
-    if isinstance(path, str):
-        return
-    if callable(path):
+def _check_options(where: str, dialect: object, auth: object, middleware: Sequence[object]) -> None:
+    check_dialect(where, dialect)
+    check_auth(where, auth)
+    check_middleware(where, middleware)
+
+
+def _check_controller(where: str, kind: type) -> None:
+    if not (isinstance(kind, type) and issubclass(kind, Controller)):
         raise RegistrationError(
-            f"{verb}, {name_of(path)}",
-            "the decorator has no path, and so got the function for one",
-            f"write @app.{verb}('/path')",
+            where, f"expected a subclass of Controller, got {kind!r}", "write class X(Controller)"
         )
-    raise RegistrationError(verb, f"path: expected a str such as '/path', got {path!r}")
-
-
-def _check_functions(where: str, *functions: object) -> None:
-    """Refuse handlers and hooks that are no functions; None is a hook that is not there."""
-    for function in functions:
-        if isinstance(function, type):
-            raise RegistrationError(
-                f"{where}, {name_of(function)}",
-                "expected a function, got a class",
-                "give it a function, or a method of an object",
-            )
-        if function is not None and not callable(function):
-            raise RegistrationError(where, f"expected a function, got {function!r}")
-
-
-def check_dialect(where: str, dialect: object) -> None:
-    """Refuse what is given as `dialect=` and is none.
-
-    Raises:
-        RegistrationError: a class instead of an object, or no dialect at all.
-    """
-    if isinstance(dialect, type):
-        name = dialect.__name__
+    if not callable(getattr(kind, "on_receive", None)):
         raise RegistrationError(
-            where, f"dialect: expected an object, got the class {name}", f"write dialect={name}()"
+            f"{where}, {kind.__name__}",
+            "it has no on_receive",
+            "write async def on_receive(self, data: YourType)",
         )
-    if dialect is not None and not callable(getattr(dialect, "open", None)):
-        raise RegistrationError(
-            where, f"dialect: expected one such as Raw() or Htmx(), got {dialect!r}"
-        )
-
-
-def join(*parts: str) -> str:
-    """Join prefixes and a path; a trailing slash of a prefix does not count."""
-    *prefixes, path = parts
-    return "".join(prefix.rstrip("/") for prefix in prefixes) + path

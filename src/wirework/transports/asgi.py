@@ -55,6 +55,7 @@ class AsgiLink:
     """The ASGI side of one connection."""
 
     name: ClassVar[str] = "asgi"
+    carries_codes: ClassVar[bool] = True
 
     def __init__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         self.connection: Connection

@@ -43,6 +43,7 @@ class MemoryPeer:
     """
 
     name: ClassVar[str] = "memory"
+    carries_codes: ClassVar[bool] = True
 
     def __init__(self, app: Application, scope: Scope) -> None:
         loop = asyncio.get_running_loop()

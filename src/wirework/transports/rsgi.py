@@ -80,6 +80,7 @@ class RsgiLink:
     """
 
     name: ClassVar[str] = "rsgi"
+    carries_codes: ClassVar[bool] = False
 
     def __init__(self, protocol: WebSocketProtocol, worker: Worker, path: str) -> None:
         self.connection: Connection

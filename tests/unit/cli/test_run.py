@@ -34,7 +34,7 @@ def test_an_application_describes_its_routes() -> None:
     where = f"{__name__}.test_an_application_describes_its_routes.<locals>"
     assert app.describe_routes() == [
         f"websocket /rooms/{{room_id:int}}  {where}.room (connection handler)",
-        f"websocket /message  {where}.message (message handler)",
+        f"websocket /message  {where}.message (message handler, raw)",
         "GET /",
         "POST /login",
         "mount /static",

@@ -1,8 +1,20 @@
 """The wire formats of the dialects as data: `tests/vectors/*.json`, one file per dialect.
 
 A vector says what a frame means ("frame" with "commands" or "error") or how an output looks
-("output" and "frame", null for no frame). "dialect" holds the constructor's arguments and
-"after" the frames that the codec has read before.
+("output" with "frame", null for no frame, or with "error"). "dialect" holds the constructor's
+arguments and "after" the frames that the codec has read before. A frame of bytes is
+"frame_base64".
+
+A command is one of
+- `{"body", "name"?, "id"?, "htmx"?}`, a call; for a body of bytes "body_text" or "body_base64",
+- `{"authenticate": {"token", "id"?}}`, `{"ping": {"id"?}}`, `{"cancel": {"id"}}`,
+- `{"answer": {"id", "body"?, "failure"?: {"code", "message", "details"?}}}`.
+
+An output is one of
+- `{"result": value, "name"?, "id"?, "index"?, "status"?}`, `{"event": value, "name"?}`,
+- `{"request": value, "name", "id"}`, `{"ready": value, "id"?}`,
+- `{"failure": {"code", "message", "details"?, "name"?, "id"?}}`,
+- `{"ended": {"name", "id", "count"}}`, `{"pong": {"id"?}}`, `{"disconnect": {"code", "reason"?}}`.
 """
 
 from __future__ import annotations
@@ -15,7 +27,23 @@ from typing import Any
 
 import pytest
 
-from wirework.commands import Call, Event, Failure, Output, Result
+from wirework.commands import (
+    Answer,
+    Authenticate,
+    Call,
+    Cancel,
+    Command,
+    Disconnect,
+    Ended,
+    Event,
+    Failure,
+    Output,
+    Ping,
+    Pong,
+    Ready,
+    Request,
+    Result,
+)
 from wirework.dialects import Codec, Fragment, HtmxHeaders
 
 FOLDER = Path(__file__).parents[2] / "vectors"
@@ -39,14 +67,20 @@ def _with_id(vector: dict[str, Any]) -> Any:
 def check(vector: dict[str, Any], codec: Codec) -> None:
     for frame in vector.get("after", []):
         codec.decode(frame)
-    if "output" in vector:
-        assert codec.encode(output_of(vector["output"])) == value_of(vector, "frame")
-    elif "error" in vector:
-        assert error_of(lambda: codec.decode(value_of(vector, "frame"))) == vector["error"]
+    if "error" in vector:
+        assert error_of(lambda: said_by(vector, codec)) == vector["error"]
+    elif "output" in vector:
+        assert said_by(vector, codec) == value_of(vector, "frame")
     else:
-        assert list(codec.decode(value_of(vector, "frame"))) == [
-            call_of(command) for command in vector["commands"]
-        ]
+        expected = [command_of(command) for command in vector["commands"]]
+        assert list(said_by(vector, codec)) == expected
+
+
+def said_by(vector: dict[str, Any], codec: Codec) -> Any:
+    """Return what the codec makes of the vector's output or frame."""
+    if "output" in vector:
+        return codec.encode(output_of(vector["output"]))
+    return codec.decode(value_of(vector, "frame"))
 
 
 def error_of(call: Callable[[], object]) -> dict[str, str]:
@@ -58,24 +92,62 @@ def error_of(call: Callable[[], object]) -> dict[str, str]:
 
 
 def value_of(vector: dict[str, Any], key: str) -> Any:
-    encoded = vector.get(f"{key}_base64")
-    return vector[key] if encoded is None else base64.b64decode(encoded)
+    if f"{key}_base64" in vector:
+        return base64.b64decode(vector[f"{key}_base64"])
+    if f"{key}_text" in vector:
+        return vector[f"{key}_text"].encode()
+    return vector[key]
 
 
-def call_of(command: dict[str, Any]) -> Call:
-    headers = command.get("htmx")
+def command_of(said: dict[str, Any]) -> Command:
+    for kind, build in _COMMANDS.items():
+        if kind in said:
+            return build(**said[kind])
+    if "answer" in said:
+        return _answer_of(said["answer"])
+    headers = said.get("htmx")
     return Call(
-        value_of(command, "body"),
+        value_of(said, "body"),
+        name=said.get("name", ""),
+        id=said.get("id"),
         meta=None if headers is None else HtmxHeaders(**headers),
     )
 
 
-def output_of(said: dict[str, Any]) -> Output:
+def _answer_of(said: dict[str, Any]) -> Answer:
     if "failure" in said:
-        return Failure(**said["failure"])
-    if "event" in said:
-        return Event(answer_of(said["event"]))
-    return Result(answer_of(said["result"]))
+        return Answer(said["id"], failure=Failure(**said["failure"]))
+    return Answer(said["id"], value_of(said, "body"))
+
+
+_COMMANDS: dict[str, Callable[..., Command]] = {
+    "authenticate": Authenticate,
+    "ping": Ping,
+    "cancel": Cancel,
+}
+
+
+def output_of(said: dict[str, Any]) -> Output:
+    for kind, build in _WITHOUT_VALUE.items():
+        if kind in said:
+            return build(**said[kind])
+    [kind] = said.keys() & _WITH_VALUE.keys()
+    others = {key: said[key] for key in said if key != kind}
+    return _WITH_VALUE[kind](answer_of(said[kind]), **others)
+
+
+_WITHOUT_VALUE: dict[str, Callable[..., Output]] = {
+    "failure": Failure,
+    "ended": Ended,
+    "pong": Pong,
+    "disconnect": Disconnect,
+}
+_WITH_VALUE: dict[str, Callable[..., Output]] = {
+    "result": Result,
+    "event": Event,
+    "request": Request,
+    "ready": Ready,
+}
 
 
 def answer_of(said: Any) -> Any:

@@ -1,0 +1,284 @@
+"""From routes as they were declared to endpoints: functions compiled, options checked."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .binding.binder import Binder, Extra
+from .binding.plan import Plan
+from .binding.signatures import LocalNames, name_of
+from .dialects import Raw
+from .dialects.base import Dialect
+from .errors import RegistrationError, SettingsError
+from .handlers import ConnectionHandler, Endpoint
+from .json import JsonAdapter
+from .parameters import (
+    after_parameters,
+    controller_parameter,
+    disconnect_parameters,
+    message_parameters,
+    token_parameter,
+    user_parameter,
+)
+from .routing.events import EventFunction, EventHook
+from .routing.paths import PathTemplate
+from .routing.routes import WebSocketRoute
+from .security.origin import OriginPolicy
+from .session import AuthPlan, Function, Hooks, MessageEndpoint
+from .session.endpoint import check_hook
+from .settings import Settings
+
+__all__ = ["Registration"]
+
+
+class Registration:
+    """Makes endpoints of routes, for one application."""
+
+    def __init__(self, settings: Settings, json: JsonAdapter, binder: Binder) -> None:
+        self.settings = settings
+        self.json = json
+        self.binder = binder
+        self._callbacks: dict[Any, Plan] = {}
+
+    def endpoint(self, route: WebSocketRoute, template: PathTemplate) -> Endpoint:
+        """Return what serves the connections of `route`.
+
+        Raises:
+            RegistrationError: a parameter of a function cannot be filled, or an option cannot work.
+        """
+        work = _RouteWork(self, route, template.parameters)
+        return work.message_endpoint() if route.is_per_message else work.connection_handler()
+
+    def origin(self, route: WebSocketRoute) -> OriginPolicy:
+        """Return which origins may connect.
+
+        Raises:
+            RegistrationError: what the route allows is no list of origins.
+        """
+        allowed, require = route.allowed_origins, route.require_origin
+        try:
+            return OriginPolicy(
+                self.settings.allowed_origins if allowed is None else allowed,
+                self.settings.require_origin if require is None else require,
+            )
+        except (SettingsError, TypeError) as error:
+            where = route.where
+            if route.function is not None:
+                where = f"{where}, {name_of(route.function)}"
+            raise RegistrationError(where, str(error)) from None
+
+    def callbacks(self, route: WebSocketRoute, path: Mapping[str, type]) -> MessageEndpoint:
+        """Return the endpoint of functions that a handler gave to `ws.serve`.
+
+        Such functions are made anew for each connection, so their plans are kept by their code.
+        """
+        return _RouteWork(self, route, path, self._callbacks).message_endpoint()
+
+
+class _RouteWork:
+    """One route on its way to an endpoint.
+
+    `kept` has the plans of functions that were compiled before, where those come again and again.
+    """
+
+    def __init__(
+        self,
+        registration: Registration,
+        route: WebSocketRoute,
+        path: Mapping[str, type],
+        kept: dict[Any, Plan] | None = None,
+    ) -> None:
+        self.registration = registration
+        self.route = route
+        self.path = path
+        self.dialect: Dialect = route.dialect or Raw()
+        self._kept = kept
+        self._own: dict[str, Extra] = {}
+        if route.controller is not None:
+            self._own |= controller_parameter()
+        if route.auth is not None:
+            self._own |= user_parameter(route.auth.verify)
+        self._endpoint: MessageEndpoint | None = None
+
+    def connection_handler(self) -> ConnectionHandler:
+        assert self.route.function is not None
+        plan = self._compile(self.route.function, self._own)
+        return ConnectionHandler(plan, self._controller())
+
+    def message_endpoint(self) -> MessageEndpoint:
+        route = self.route
+        self._check_options()
+        function = self._function(route.function) if route.function is not None else None
+        endpoint = MessageEndpoint(
+            route.where,
+            self.dialect,
+            self.registration.json,
+            function=function,
+            hooks=Hooks(
+                controller=self._controller(),
+                connect=self._hook(route.conn, {}),
+                disconnect=self._hook(route.disconn, disconnect_parameters()),
+            ),
+            auth=self._auth(),
+            middleware=route.middleware,
+            concurrency=route.concurrency,
+            cancel_on_disconnect=route.cancel_on_disconnect,
+        )
+        if route.events is not None:
+            self._endpoint = endpoint
+            route.events.attach(self)
+        return endpoint
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def add_function(self, event: EventFunction) -> None:
+        """Compile the function for messages of one name."""
+        where = f"{self.route.where}.on({event.name!r})"
+        if event.name in self.dialect.reserved:
+            raise RegistrationError(
+                where,
+                f"the dialect {self.dialect.name} has messages called {event.name!r} of its own",
+                "choose another name",
+            )
+        assert self._endpoint is not None
+        plan = self._compile_message(event.function, where, event.locals)
+        self._endpoint.functions[event.name] = Function(plan, event.after)
+        self._endpoint.has_turns |= event.after is not None
+
+    def add_hook(self, hook: EventHook) -> None:
+        """Compile a hook of events."""
+        assert self._endpoint is not None
+        hooks = self._endpoint.hooks
+        if hook.kind in ("before", "after"):
+            extra = {**message_parameters(self.dialect), **self._own}
+            extra |= after_parameters() if hook.kind == "after" else {}
+            plan = self._hook(hook.function, extra, hook.locals)
+            assert plan is not None
+            (hooks.before if hook.kind == "before" else hooks.after).append(plan)
+        else:
+            extra = disconnect_parameters() if hook.kind == "disconnect" else {}
+            setattr(hooks, hook.kind, self._hook(hook.function, extra, hook.locals))
+
+    # --- plans ----------------------------------------------------------------------------------
+
+    def _function(self, function: Callable[..., Any]) -> Plan:
+        plan = self._compile_message(function, self.route.where, self.route.locals)
+        if isinstance(self.dialect, Raw) and plan.payload is not None:
+            self.dialect = self.dialect.with_mode(plan.payload.mode)
+        return plan
+
+    def _compile_message(self, function: Callable[..., Any], where: str, names: LocalNames) -> Plan:
+        dialect = self.dialect
+        mode = dialect.mode if isinstance(dialect, Raw) and dialect.mode != "auto" else None
+        return self._compile(
+            function,
+            {**message_parameters(dialect), **self._own},
+            where=where,
+            names=names,
+            body=dialect.body,
+            mode=mode,
+        )
+
+    def _hook(
+        self,
+        function: Callable[..., Any] | None,
+        extra: Mapping[str, Extra],
+        names: LocalNames | None = None,
+    ) -> Plan | None:
+        if function is None:
+            return None
+        plan = self._compile(function, {**self._own, **extra}, names=names)
+        check_hook(plan)
+        return plan
+
+    def _controller(self) -> Plan | None:
+        kind = self.route.controller
+        return None if kind is None else self._compile(kind, {})
+
+    def _auth(self) -> AuthPlan | None:
+        auth = self.route.auth
+        if auth is None:
+            return None
+        timeout = auth.timeout or self.registration.settings.auth_timeout
+        plan = self._compile(auth.verify, token_parameter())
+        check_hook(plan)
+        return AuthPlan(plan, timeout)
+
+    def _compile(
+        self,
+        function: Callable[..., Any],
+        extra: Mapping[str, Extra],
+        *,
+        where: str | None = None,
+        names: LocalNames | None = None,
+        **options: Any,
+    ) -> Plan:
+        key = None if self._kept is None else _key_of(function, self.dialect, self.path)
+        if self._kept is not None and key in self._kept:
+            return _for_function(self._kept[key], function)
+        plan = self.registration.binder.compile(
+            function,
+            where=where or self.route.where,
+            path=self.path,
+            extra=extra,
+            names=self.route.locals if names is None else names,
+            **options,
+        )
+        if self._kept is not None and key is not None and len(self._kept) < _MAX_KEPT:
+            self._kept[key] = plan
+        return plan
+
+    # --- checks ---------------------------------------------------------------------------------
+
+    def _check_options(self) -> None:
+        route, dialect = self.route, self.dialect
+        if not isinstance(route.concurrency, int) or route.concurrency < 1:
+            raise RegistrationError(
+                route.where, f"concurrency: expected an int >= 1, got {route.concurrency!r}"
+            )
+        if route.auth is not None and not dialect.can_authenticate:
+            raise RegistrationError(
+                route.where,
+                f"the dialect {dialect.name} has no message in which a client says who it is",
+                "choose one that has: Typed(), State()",
+            )
+        if route.events is not None and not dialect.has_names:
+            raise RegistrationError(
+                route.where,
+                f"messages of the dialect {dialect.name} have no names",
+                "choose one where they have (Typed(), State()), or use app.ws",
+            )
+        if dialect.one_call and route.events is None:
+            raise RegistrationError(
+                route.where,
+                f"the dialect {dialect.name} calls functions by their names",
+                "register them with app.events(...).on(name)",
+            )
+
+
+_MAX_KEPT = 1000
+"""Plans of callbacks that are kept; more functions than that are compiled each time."""
+
+
+def _key_of(function: Callable[..., Any], *more: Any) -> Any:
+    """Return what functions that only differ in their closure have in common; None: nothing."""
+    inner = getattr(function, "__func__", function)
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        return None
+    hints = tuple(sorted(inner.__annotations__.items()))
+    defaults = (inner.__defaults__, tuple((inner.__kwdefaults__ or {}).items()))
+    key = (code, inner is function, hints, defaults, more[0], tuple(more[1].items()))
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _for_function(plan: Plan, function: Callable[..., Any]) -> Plan:
+    found = copy.copy(plan)
+    found.function = function
+    return found

@@ -1,0 +1,8 @@
+"""Message styles: a session takes the commands of one connection and runs handlers."""
+
+from __future__ import annotations
+
+from .endpoint import AuthPlan, Function, Hooks, MessageEndpoint, Middleware
+from .session import MessageSession
+
+__all__ = ["AuthPlan", "Function", "Hooks", "MessageEndpoint", "MessageSession", "Middleware"]

@@ -1,0 +1,328 @@
+"""One call: the function is found and run, and what it returns, yields or raises is said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from types import AsyncGeneratorType
+from typing import Any
+
+from .. import closecodes
+from ..binding.depends import Store
+from ..binding.plan import Context, Plan
+from ..commands import Call, Ended, Failure, Id, Output, Result
+from ..errors import Close, ConnectionClosed, MalformedMessage, Reject, ValidationError
+from ..handlers import call_plan, close_of, is_foreseen, is_own_end, report, stray
+from ..replies import Reply
+from ..types import Frame
+from ..websocket import WebSocket, outgoing
+from .endpoint import MessageEndpoint
+
+__all__ = ["Calls"]
+
+_MAX_UNWANTED = 1000
+"""Cancelled calls of one connection whose turn has not come."""
+
+
+class Calls:
+    """Runs the calls of one connection and says their answers in its dialect."""
+
+    __slots__ = ("_done", "_in_handler", "_streams", "_unwanted", "endpoint", "lasting", "ws")
+
+    def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
+        self.endpoint = endpoint
+        self.ws = ws
+        self.lasting = Store()
+        self._in_handler: list[asyncio.Task[None]] | None = None
+        """Workers to cancel when the peer goes: those in the handler, not in its cleanup."""
+        self._streams: dict[Id, asyncio.Task[None]] | None = None
+        """Calls whose stream the client may cancel."""
+        self._unwanted: set[Id] | None = None
+        self._done: set[str] | None = None
+        """Names of messages that were handled, where the order of messages is checked."""
+
+    async def run_call(self, call: Call) -> None:
+        """Run the function for `call` and send what it says; errors are answered too."""
+        try:
+            function = self.endpoint.find(call.name, is_debug=self._is_debug)
+            if function.after is not None:
+                self._check_turn(function.after)
+            async with Context(self.ws, self.ws.handshake, self.lasting, call) as context:
+                frame, then = await self._run(function.plan, context, call)
+            if frame is not None and self.ws.connection.is_open:
+                await self.ws.send_frame(frame)
+            if then is not None:
+                self.ws.end(then.code, then.reason)
+            elif self.endpoint.has_turns:
+                self._done = {*(self._done or ()), call.name}
+        except Exception as error:
+            await self.fail(error, call)
+
+    def cancel(self, id: Id) -> None:
+        """End the stream that answers call `id`, or drop the call if its turn has not come."""
+        worker = (self._streams or {}).pop(id, None)
+        if worker is not None:
+            worker.cancel()
+        elif self.ws.connection.inbox:
+            self._unwanted = self._unwanted or set()
+            if len(self._unwanted) < _MAX_UNWANTED:
+                self._unwanted.add(id)
+
+    def cancel_handlers(self) -> None:
+        """Cancel what runs now, but none of its cleanup."""
+        for worker in self._in_handler or ():
+            worker.cancel()
+
+    # --- the function ---------------------------------------------------------------------------
+
+    def _check_turn(self, earlier: str) -> None:
+        if earlier not in (self._done or ()):
+            raise Reject("not_ready", f"first comes {earlier!r}")
+
+    async def _run(
+        self, plan: Plan, context: Context, call: Call
+    ) -> tuple[Frame | None, Close | None]:
+        """Run the function, which may be cancelled here and nowhere else."""
+        if not self.endpoint.cancel_on_disconnect:
+            return await self._between_hooks(plan, context, call)
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_handler = [*(self._in_handler or ()), task]
+        try:
+            return await self._between_hooks(plan, context, call)
+        finally:
+            self._in_handler.remove(task)
+
+    async def _between_hooks(
+        self, plan: Plan, context: Context, call: Call
+    ) -> tuple[Frame | None, Close | None]:
+        hooks = self.endpoint.hooks
+        for hook in hooks.before:
+            await call_plan(hook, context)
+        if not hooks.after:
+            return await self._answer(plan, context, call)
+        try:
+            return await self._answer(plan, context, call)
+        except Exception as error:
+            context.error = error
+            raise
+        finally:
+            for hook in hooks.after:
+                await call_plan(hook, context)
+
+    async def _answer(
+        self, plan: Plan, context: Context, call: Call
+    ) -> tuple[Frame | None, Close | None]:
+        """Return the frame of the last or only answer, and how the connection then ends."""
+        if self.endpoint.middleware:
+            value = await self._through(0, plan, context, call)
+        else:
+            value = await _value(plan, context)
+        if type(value) is AsyncGeneratorType:
+            return None, await self._stream(value, call)
+        context.result = value
+        return self._encode(value, call)
+
+    async def _through(self, index: int, plan: Plan, context: Context, call: Call) -> Any:
+        """Run the middleware from `index` on, and the function behind it."""
+        if index == len(self.endpoint.middleware):
+            context.call = call
+            return await _value(plan, context)
+
+        async def call_next(message: Call) -> Any:
+            return await self._through(index + 1, plan, context, message)
+
+        return await self.endpoint.middleware[index](call, self.ws, call_next)
+
+    # --- streams --------------------------------------------------------------------------------
+
+    async def _stream(self, values: AsyncGenerator[Any, None], call: Call) -> Close | None:
+        """Say every value; return how the connection ends after the last one."""
+        said = _Count()
+        try:
+            if call.id is None:
+                return await self._say_all(values, call, said)
+            return await self._say_numbered(values, call, call.id, said)
+        finally:
+            await values.aclose()
+
+    async def _say_numbered(
+        self, values: AsyncGenerator[Any, None], call: Call, id: Id, said: _Count
+    ) -> Close | None:
+        """Say every value with its number, and the end; the client may cancel it."""
+        task = asyncio.current_task()
+        assert task is not None
+        streams = self._streams = {} if self._streams is None else self._streams
+        streams[id] = task
+        self.listen()
+        then = None
+        try:
+            if id not in (self._unwanted or ()):
+                then = await self._say_all(values, call, said)
+        except asyncio.CancelledError:
+            if id in streams or task.uncancel():
+                raise
+        finally:
+            streams.pop(id, None)
+            (self._unwanted or set()).discard(id)
+        frame = self.say(Ended(call.name, id, said.number))
+        if frame is not None and self.ws.connection.is_open:
+            await self.ws.send_frame(frame)
+        return then
+
+    async def _say_all(
+        self, values: AsyncGenerator[Any, None], call: Call, said: _Count
+    ) -> Close | None:
+        try:
+            async for value in values:
+                if value is None:
+                    continue
+                frame, then = self._encode(value, call, said.number)
+                if self.ws.connection.is_ended:
+                    return None
+                if frame is not None:
+                    await self.ws.send_frame(frame)
+                    said.number += 1
+                if then is not None:
+                    return then
+        except asyncio.CancelledError as error:
+            raise stray(error) from error
+        return None
+
+    def listen(self) -> None:
+        """See to it that what the client says about calls is heard while they run."""
+        raise NotImplementedError
+
+    # --- what is said ---------------------------------------------------------------------------
+
+    def say(self, output: Output) -> Frame | None:
+        """Return the frame that says `output`; None where the dialect has no words for it."""
+        codec = self.ws.codec
+        assert codec is not None
+        return codec.encode(output)
+
+    def push(self, output: Output) -> None:
+        """Say `output` without waiting for room."""
+        frame = self.say(output)
+        if frame is not None:
+            with suppress(ConnectionClosed):
+                self.ws.connection.push(outgoing(frame))
+
+    def _encode(
+        self, value: Any, call: Call, index: int | None = None
+    ) -> tuple[Frame | None, Close | None]:
+        if value is None:
+            # a call with an id waits for its answer
+            return (None if call.id is None else self.say(Result(None, call.name, call.id))), None
+        if isinstance(value, Close):
+            raise value
+        number = None if call.id is None else index
+        if not isinstance(value, Reply):
+            return self.say(Result(value, call.name, call.id, number)), None
+        return self.say(self._output_of(value, call, number)), value.then
+
+    def _output_of(self, reply: Reply, call: Call, index: int | None) -> Output:
+        if reply.is_error and not self.endpoint.dialect.has_statuses:
+            details = None if isinstance(reply.body, str) else reply.body
+            return Failure(reply.status or 0, reply.message, details, call.name, call.id)
+        body = reply.body
+        if reply.include is not None or reply.exclude is not None:
+            body = self._selected(reply)
+        return Result(body, reply.name or call.name, call.id, index, reply.status)
+
+    def _selected(self, reply: Reply) -> Any:
+        json = self.ws.app.json
+        fields = json.decode(json.encode(reply.body))
+        if not isinstance(fields, dict):
+            raise TypeError(f"include and exclude need an object, got {type(reply.body).__name__}")
+        wanted = fields.keys() if reply.include is None else reply.include
+        return {
+            name: value
+            for name, value in fields.items()
+            if name in wanted and name not in (reply.exclude or ())
+        }
+
+    # --- errors ---------------------------------------------------------------------------------
+
+    @property
+    def _is_debug(self) -> bool:
+        return bool(self.ws.app.settings.debug)
+
+    async def fail(self, error: Exception, call: Call | None) -> None:
+        """Answer one message with an error; close where the dialect has no words for it."""
+        ws = self.ws
+        if is_own_end(ws, error):
+            return
+        try:
+            frame, then = await self._apology(error, call or Call(None))
+            if frame is not None and ws.connection.is_open:
+                await ws.send_frame(frame)
+            if then is not None:
+                raise then
+        except Close as close:
+            ws.end(close.code, close.reason)
+        except Exception as other:
+            if not is_own_end(ws, other):
+                report(ws, other, self.endpoint.where)
+                ws.end(closecodes.INTERNAL_ERROR)
+
+    async def _apology(self, error: Exception, call: Call) -> tuple[Frame | None, Close | None]:
+        """Return the frame that answers `error`, or raise `Close`."""
+        handlers = self.ws.app.exception_handlers
+        handler = handlers.find(error)
+        if handler is not None:
+            try:
+                return self._encode(await handlers.call(handler, self.ws, error), call)
+            except Exception as other:
+                if is_own_end(self.ws, other):
+                    return None, None
+                error = other
+        if not is_foreseen(error):
+            report(self.ws, error, self._where(call))
+        frame = None if isinstance(error, Close) else self.say(self.failure(error, call))
+        if frame is None:
+            code, reason = close_of(error)
+            raise Close(code, closecodes.shorten_reason(reason)) from None
+        return frame, None
+
+    def _where(self, call: Call) -> str:
+        function = self.endpoint.functions.get(call.name, self.endpoint.function)
+        return self.endpoint.where if function is None else function.plan.where
+
+    def failure(self, error: Exception, call: Call) -> Failure:
+        """Return what the peer is told of `error`."""
+        if isinstance(error, Reject):
+            return Failure(error.code, error.message, error.details, call.name, call.id)
+        if isinstance(error, ValidationError):
+            text = "the message does not fit"
+            return Failure("validation", text, error.problems, call.name, call.id)
+        if isinstance(error, MalformedMessage):
+            return Failure(error.code, error.message, None, call.name, call.id)
+        text = f"{type(error).__name__}: {error}" if self._is_debug else "internal error"
+        return Failure("internal", text, None, call.name, call.id)
+
+
+class _Count:
+    """How many values of a stream were said."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+async def _value(plan: Plan, context: Context) -> Any:
+    """Call the function; a generator becomes an async one, whose values are made in a thread."""
+    value = await call_plan(plan, context)
+    return _in_threads(value) if plan.kind == "generator" else value
+
+
+async def _in_threads(values: Any) -> AsyncGenerator[Any, None]:
+    from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+
+    try:
+        async for value in iterate_in_threadpool(values):
+            yield value
+    finally:
+        await run_in_threadpool(values.close)

@@ -1,0 +1,147 @@
+"""What a route of a message style is: its dialect, its functions, and what runs around them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ..binding.plan import Plan
+from ..commands import Call
+from ..dialects.base import Dialect
+from ..errors import RegistrationError, Reject
+from ..json import JsonAdapter
+from ..shortcut import shortcut_of
+from ..websocket import WebSocket
+
+__all__ = ["AuthPlan", "Function", "Hooks", "MessageEndpoint", "Middleware"]
+
+Middleware: TypeAlias = Callable[
+    [Call, WebSocket, Callable[[Call], Awaitable[Any]]], Awaitable[Any]
+]
+"""`async def middleware(message, ws, call_next)`: returns what the peer is to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function for messages; `after` names a message that must have been handled before."""
+
+    plan: Plan
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthPlan:
+    """How the first message tells who the peer is.
+
+    `verify` returns the user, or None; the peer has `timeout` seconds to send a good token.
+    """
+
+    verify: Plan
+    timeout: float
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What runs around the messages; each is a plan.
+
+    `controller` makes the object of a connection, `before` and `after` run around each message,
+    which the others do at the begin and the end.
+    """
+
+    controller: Plan | None = None
+    connect: Plan | None = None
+    ready: Plan | None = None
+    disconnect: Plan | None = None
+    before: list[Plan] = field(default_factory=list)
+    after: list[Plan] = field(default_factory=list)
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Those that there are."""
+        single = (self.controller, self.connect, self.ready, self.disconnect)
+        return [plan for plan in (*single, *self.before, *self.after) if plan is not None]
+
+
+class MessageEndpoint:
+    """Functions called for the messages of a connection, with hooks around them.
+
+    Args:
+        where: how errors and logs name the route.
+        dialect: how messages look on the wire.
+        json: the application's adapter.
+        function: for every message; None where the names of messages choose (`functions`).
+        hooks: what runs around the messages.
+        auth: who the peer is, told by the first message.
+        middleware: around every message, outermost first.
+        concurrency: messages of one connection handled at a time; 1 keeps their order.
+        cancel_on_disconnect: whether a running handler is cancelled when the peer goes.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        dialect: Dialect,
+        json: JsonAdapter,
+        *,
+        function: Plan | None = None,
+        hooks: Hooks | None = None,
+        auth: AuthPlan | None = None,
+        middleware: Sequence[Middleware] = (),
+        concurrency: int = 1,
+        cancel_on_disconnect: bool = False,
+    ) -> None:
+        self.where = where
+        self.dialect = dialect
+        self.function = None if function is None else Function(function)
+        self.functions: dict[str, Function] = {}
+        """Name of a message -> its function."""
+        self.hooks = hooks or Hooks()
+        self.auth = auth
+        self.middleware = tuple(middleware)
+        self.has_turns = False
+        """Whether a function waits for another message to come first."""
+        self.concurrency = concurrency
+        self.cancel_on_disconnect = cancel_on_disconnect
+        is_plain = function is not None and not (middleware or cancel_on_disconnect)
+        self.shortcut = shortcut_of(dialect, function, json) if is_plain and function else None
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The plans of all functions and hooks."""
+        functions = [*self.functions.values(), *((self.function,) if self.function else ())]
+        return [*self.hooks.plans, *(each.plan for each in functions)]
+
+    def find(self, name: str, *, is_debug: bool) -> Function:
+        """Return the function for messages called `name`.
+
+        Raises:
+            Reject: there is none; in debug mode the nearest known name is told.
+        """
+        found = self.functions.get(name, self.function)
+        if found is not None:
+            return found
+        text = f"no message is called {name[:100]!r}"
+        nearest = difflib.get_close_matches(name[:100], self.functions, n=1) if is_debug else []
+        raise Reject("not_found", f"{text}; did you mean {nearest[0]!r}?" if nearest else text)
+
+    async def open(self, ws: WebSocket) -> None:
+        """Answer the handshake; frames are then handled as they come."""
+        from .session import MessageSession
+
+        await MessageSession(self, ws).open()
+
+
+def check_hook(plan: Plan) -> None:
+    """Refuse a hook that is a generator.
+
+    Raises:
+        RegistrationError: it is.
+    """
+    if plan.kind not in ("async", "sync"):
+        raise RegistrationError(
+            plan.where,
+            f"a hook is called once and returns, this is a {plan.kind}",
+            "write a def or an async def without yield",
+        )

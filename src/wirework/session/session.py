@@ -1,0 +1,406 @@
+"""The life of one connection of a message style, from its handshake to its end.
+
+It keeps no task while the connection is idle: a worker starts when a frame arrives and ends when
+the inbox is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from .. import closecodes
+from ..binding.plan import Context, Plan
+from ..commands import Answer, Authenticate, Call, Cancel, Command, Ping, Pong, Ready
+from ..connection import current
+from ..controller import new_controller
+from ..errors import Close, MalformedMessage, Reject, ValidationError
+from ..handlers import (
+    call_plan,
+    close_of,
+    instead_of,
+    is_foreseen,
+    is_own_end,
+    refuse_for,
+    report,
+    stray,
+)
+from ..outbox import TEXT, Outgoing
+from ..shortcut import Shortcut
+from ..timers import wheel
+from ..types import Frame
+from ..websocket import WebSocket
+from .calls import Calls
+from .endpoint import MessageEndpoint
+from .requests import Requests
+
+__all__ = ["MessageSession"]
+
+logger = logging.getLogger("wirework")
+
+_alive: set[asyncio.Task[None]] = set()
+"""Workers at work: the event loop alone would not keep them from being collected."""
+
+_UNREAD: Any = object()
+
+_NO_CREDENTIALS = "Could not validate credentials."
+
+
+class MessageSession(Calls):
+    """One connection that speaks a dialect."""
+
+    __slots__ = ("_is_begun", "_is_over", "_over", "_requests", "_running")
+
+    def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
+        super().__init__(endpoint, ws)
+        self._running = 0
+        self._is_begun = not (endpoint.auth or endpoint.dialect.one_call)
+        """Whether the message that must come first has come."""
+        self._is_over = False
+        self._over: asyncio.Future[None] | None = None
+        self._requests: Requests | None = None
+
+    async def serve(self) -> None:
+        """Run the session inside a connection handler, until the connection has ended."""
+        self._over = asyncio.get_running_loop().create_future()
+        await self.open()
+        try:
+            await asyncio.shield(self._over)
+        except asyncio.CancelledError:
+            self.ws.connection.close(closecodes.RESTARTING, discard=True)
+            await self._over
+            raise
+
+    async def open(self) -> None:
+        """Run `on_connect` and answer the handshake, or refuse it."""
+        ws = self.ws
+        ws.codec = self.endpoint.dialect.open(ws.app.json)
+        ws.conversation = self
+        ws.holds_sends = True
+        token = current.set(ws.connection)
+        failure: BaseException | None = None
+        try:
+            await self._connect()
+        except asyncio.CancelledError as error:
+            failure = error
+            ws.connection.close(closecodes.RESTARTING, discard=True)
+            raise
+        except Exception as error:
+            failure = error
+            await self._refuse(error)
+        finally:
+            current.reset(token)
+            ws.holds_sends = False
+            await self._begin(failure)
+
+    async def _begin(self, failure: BaseException | None) -> None:
+        """Handle what has arrived since the acceptance; without one there is nothing more to do."""
+        connection = self.ws.connection
+        if not connection.is_accepted:
+            await self._release_lasting(failure)
+            self._finish()
+            return
+        connection.consumer = self
+        for _ in range(max(1, len(connection.inbox))):
+            self.wake()
+
+    def wake(self) -> None:
+        """Start a worker for what is in the inbox, or for the end."""
+        connection = self.ws.connection
+        if self._is_over:
+            return
+        if connection.by_peer and self.endpoint.cancel_on_disconnect:
+            connection.inbox.clear()
+            self.cancel_handlers()
+        if self._requests is not None and connection.is_ended:
+            self._requests.end(connection.closed_error())
+        limit = self.endpoint.concurrency if self._is_begun else 1
+        has_work = connection.inbox or (connection.is_ended and not self._running)
+        if has_work and self._running < limit:
+            self._running += 1
+            _alive.add(asyncio.get_running_loop().create_task(self._work()))
+        connection.is_awaited = self._running < limit
+
+    # --- the handshake --------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        ws, hooks = self.ws, self.endpoint.hooks
+        for plan in self.endpoint.plans:
+            plan.check(ws.handshake)
+        if hooks.controller is not None:
+            await self._run_lasting(new_controller, hooks.controller)
+        if hooks.connect is not None:
+            greeting = await self._run_hook(hooks.connect)
+            if isinstance(greeting, Close):
+                raise greeting
+            if greeting is not None and not ws.connection.is_ended:
+                await ws.send(greeting)
+        if not ws.connection.is_answered:
+            await ws.accept()
+        if not self._is_begun:
+            await self._expect_beginning()
+        elif self.endpoint.dialect.ready:
+            await self._say_ready(None)
+
+    async def _refuse(self, error: Exception) -> None:
+        ws = self.ws
+        if is_own_end(ws, error):
+            return
+        hook = self.endpoint.hooks.connect
+        where = self.endpoint.where if hook is None else hook.where
+        error = await instead_of(ws, error)
+        if ws.connection.is_answered:
+            if not is_foreseen(error):
+                report(ws, error, where)
+            ws.end(*close_of(error))
+        else:
+            await refuse_for(ws, error, where)
+
+    async def _run_hook(self, plan: Plan) -> Any:
+        async with Context(self.ws, self.ws.handshake, self.lasting) as context:
+            return await call_plan(plan, context)
+
+    async def _run_lasting(self, run: Any, plan: Plan) -> Any:
+        """Run a plan whose dependencies all last as long as the connection."""
+        lasting = self.lasting
+        context = Context(self.ws, self.ws.handshake, lasting, passing=lasting)
+        return await run(plan, context)
+
+    # --- the first message ----------------------------------------------------------------------
+
+    async def _expect_beginning(self) -> None:
+        """Give the peer its time for the message that must come first."""
+        dialect = self.endpoint.dialect
+        if dialect.name_in_query is not None:
+            name = self.ws.query.get(dialect.name_in_query, "")
+            try:
+                self.endpoint.find(name, is_debug=self._is_debug)
+            except Reject as error:
+                await self.fail(error, None)
+                self.ws.connection.close(closecodes.NOT_FOUND, "no such endpoint")
+                return
+        auth = self.endpoint.auth
+        seconds = self.ws.app.settings.auth_timeout if auth is None else auth.timeout
+        clock = wheel()
+        clock.watch(self, clock.now() + seconds)
+
+    def tick(self, now: float) -> float | None:
+        """End a connection whose first message has not come in time; the wheel calls it."""
+        if not self._is_begun and self.endpoint.auth is not None:
+            self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated in time")
+        elif not self._is_begun:
+            self.ws.end(closecodes.TIMED_OUT, "no first message in time")
+        return None
+
+    async def _authenticate(self, command: Authenticate) -> None:
+        auth, ws = self.endpoint.auth, self.ws
+        if auth is None:
+            await self._say_ready(command.id)
+            return
+        call = Call(command.token, id=command.id)
+        try:
+            async with Context(ws, ws.handshake, self.lasting, call) as context:
+                user = await call_plan(auth.verify, context)
+            if user is None:
+                raise Reject("not_authenticated", _NO_CREDENTIALS)
+        except Exception as error:
+            await self._turn_away(error, call)
+            return
+        ws.user = user
+        self._is_begun = True
+        wheel().forget(self)
+        await self._say_ready(command.id)
+        self.wake()
+
+    async def _say_ready(self, id: Any) -> None:
+        value = None
+        if self.endpoint.hooks.ready is not None:
+            try:
+                value = await self._run_hook(self.endpoint.hooks.ready)
+            except Exception as error:
+                await self.fail(error, None)
+                return
+        frame = self.say(Ready(value, id))
+        if frame is not None and self.ws.connection.is_open:
+            await self.ws.send_frame(frame)
+
+    async def _turn_away(self, error: Exception, call: Call) -> None:
+        """Answer a peer that could not tell who it is, and end the connection."""
+        if isinstance(error, ValidationError):
+            error = Reject("not_authenticated", _NO_CREDENTIALS)
+        await self.fail(error, Call(None, id=call.id))
+        is_ours = not is_foreseen(error)
+        code = closecodes.INTERNAL_ERROR if is_ours else closecodes.NOT_AUTHENTICATED
+        self.ws.connection.close(code, "" if is_ours else "not authenticated")
+
+    # --- messages -------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        connection = self.ws.connection
+        current.set(connection)
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            if self.endpoint.shortcut is not None and self._is_begun:
+                await self._work_shortly(self.endpoint.shortcut)
+            while connection.inbox:
+                await self._take(connection.next_frame())
+        except asyncio.CancelledError:
+            if not (connection.by_peer and self.endpoint.cancel_on_disconnect):
+                connection.close(closecodes.RESTARTING, discard=True)
+                raise
+            task.uncancel()
+        except BaseException as error:
+            report(self.ws, error, self.endpoint.where)
+            connection.close(closecodes.INTERNAL_ERROR)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+        finally:
+            self._running -= 1
+            self._unwanted = None
+            connection.is_awaited = True
+            if connection.is_ended and not self._running and not self._is_over:
+                self._is_over = True
+                await self._disconnect()
+            _alive.discard(task)
+
+    async def _work_shortly(self, shortcut: Shortcut) -> None:
+        """Handle the inbox the short way; what that cannot do takes the long one."""
+        connection = self.ws.connection
+        inbox, outbox = connection.inbox, connection.outbox
+        function, read, encode, special = shortcut
+        while inbox:
+            frame = connection.next_frame()
+            try:
+                argument = read(frame) if type(frame) is str else _UNREAD
+            except Exception:
+                argument = _UNREAD
+            if argument is _UNREAD:
+                await self._take(frame)
+                continue
+            try:
+                value = await function(argument)
+                if value is None or connection.close_code is not None:
+                    continue
+                try:
+                    data = None if type(value) in special else encode(value)
+                except Exception:
+                    data = None
+                if data is None:
+                    await self._say_value(value)
+                    continue
+                if outbox.is_congested:
+                    await connection.make_room()
+                connection.push(Outgoing(TEXT, data))
+            except asyncio.CancelledError as error:
+                await self.fail(stray(error), None)
+            except Exception as error:
+                await self.fail(error, None)
+
+    async def _say_value(self, value: Any) -> None:
+        frame, then = self._encode(value, Call(None))
+        if frame is not None:
+            await self.ws.send_frame(frame)
+        if then is not None:
+            self.ws.end(then.code, then.reason)
+
+    async def _take(self, frame: Frame) -> None:
+        codec = self.ws.codec
+        assert codec is not None
+        try:
+            commands = codec.decode(frame)
+        except MalformedMessage as error:
+            await self.fail(error, None)
+            return
+        for command in commands:
+            if self.ws.connection.is_ended and not self.ws.connection.by_peer:
+                return
+            await self._do(command)
+
+    async def _do(self, command: Command) -> None:
+        if isinstance(command, Call):
+            if self._is_begun:
+                await self.run_call(command)
+            elif self.endpoint.auth is not None:
+                await self._turn_away(Reject("not_authenticated", "authenticate first"), command)
+            else:
+                await self._run_only_call(command)
+        elif isinstance(command, Authenticate):
+            await self._authenticate(command)
+        else:
+            self._hear(command)
+
+    async def _run_only_call(self, call: Call) -> None:
+        """Run the one call of a connection; its handler takes the frames that follow."""
+        self._is_begun = True
+        wheel().forget(self)
+        self.listen()
+        name = self.ws.query.get(self.endpoint.dialect.name_in_query or "", "")
+        await self.run_call(Call(call.body, name))
+        self.ws.connection.close()
+
+    # --- what is heard while handlers run -------------------------------------------------------
+
+    def listen(self) -> None:
+        """Hear what the client says about calls while they run: `Cancel`, `Answer`, `Ping`."""
+        connection = self.ws.connection
+        if connection.intercept is None:
+            connection.intercept = self._intercept
+            connection.sift()
+
+    def _intercept(self, frame: Frame) -> bool:
+        codec = self.ws.codec
+        assert codec is not None
+        try:
+            commands = codec.decode(frame)
+        except MalformedMessage:
+            return False
+        if any(isinstance(command, (Call, Authenticate)) for command in commands):
+            return False
+        for command in commands:
+            self._hear(command)
+        return True
+
+    def _hear(self, command: Command) -> None:
+        if isinstance(command, Ping):
+            self.push(Pong(command.id))
+        elif isinstance(command, Cancel):
+            self.cancel(command.id)
+        elif isinstance(command, Answer) and self._requests is not None:
+            self._requests.settle(command)
+
+    def ask(self, name: str, value: Any, timeout: float, kind: Any) -> Awaitable[Any]:
+        """Ask the client and wait for its answer; see `WebSocket.request`."""
+        if self._requests is None:
+            self._requests = Requests(self)
+        return self._requests.ask(name, value, timeout, kind)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    async def _disconnect(self) -> None:
+        plan = self.endpoint.hooks.disconnect
+        wheel().forget(self)
+        try:
+            if plan is not None:
+                await self._run_hook(plan)
+        except Exception as error:
+            if not is_own_end(self.ws, error):
+                report(self.ws, error, plan.where if plan else self.endpoint.where)
+        finally:
+            await self._release_lasting(None)
+            self._finish()
+
+    def _finish(self) -> None:
+        """Let go of the connection, or give it back to the handler that serves it."""
+        if self._over is None:
+            self.ws.connection.finish()
+        elif not self._over.done():
+            self._over.set_result(None)
+
+    async def _release_lasting(self, error: BaseException | None) -> None:
+        try:
+            await self.lasting.release(error)
+        except Exception as other:
+            logger.error("a dependency of %s failed to end", self.ws.id, exc_info=other)
