@@ -8,6 +8,7 @@ from htpy import Element, a, h1, h2, header, li, main, p, span, ul
 
 from examples import (
     broadcast,
+    cafeto,
     echo,
     fastapi_beside,
     game,
@@ -38,6 +39,9 @@ EXAMPLES = (
     ),
     Example("/hello", htmx_hello.router, "HTMX hello", "A form goes up, two elements come down."),
     Example("/game", game.router, "Game", "Typed moves in as JSON, positions out as bytes."),
+    Example(
+        "/cafeto", cafeto.router, "Cafeto", "Answers with a status: a 200, or a 400 with its list."
+    ),
     Example("/rooms", rooms.router, "Rooms", "Path, query and headers of the handshake."),
     Example(
         "/broadcast",

@@ -1,23 +1,23 @@
-"""A game field: typed moves come in as JSON, positions go out as packed bytes."""
+"""VelociPy's game: typed moves come in as JSON and are acknowledged, positions go out as bytes."""
 
 from __future__ import annotations
 
 import itertools
 import random
 import struct
-from contextlib import suppress
 from typing import Annotated
 
 import msgspec
 from htpy import Element
 
 from examples.page import STATIC, page
-from wirework import App, ConnectionClosed, Router, WebSocket
+from wirework import App, Router, WebSocket, broadcast
 
 WIDTH, HEIGHT = 480, 320
 
 router = Router()
 numbers = itertools.count(1)
+ticks = itertools.count(1)
 
 
 class Move(msgspec.Struct):
@@ -53,6 +53,7 @@ async def game(ws: WebSocket) -> None:
         await show()
         async for move in ws.iter_json(Move):
             player.at = move
+            await ws.send_json({"ack": move, "tick": next(ticks)})
             await show()
     finally:
         del players[ws]
@@ -62,9 +63,7 @@ async def game(ws: WebSocket) -> None:
 async def show() -> None:
     """Send everybody all positions: three unsigned 16-bit numbers for each player."""
     frame = b"".join(struct.pack(">HHH", p.number, p.at.x, p.at.y) for p in players.values())
-    for ws in list(players):
-        with suppress(ConnectionClosed):
-            await ws.send_bytes(frame)
+    await broadcast(players, frame)  # one frame for all; never waits for a slow player
 
 
 app = App()

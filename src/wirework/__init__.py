@@ -5,6 +5,7 @@ from __future__ import annotations
 from .app import App
 from .binding.depends import Depends
 from .binding.sources import Cookie, Header, Path, Payload, Query
+from .binding.validators import Validate
 from .broadcast import broadcast
 from .commands import Call
 from .controller import Controller
@@ -60,6 +61,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StateError",
+    "Validate",
     "ValidationError",
     "WebSocket",
     "WireworkError",

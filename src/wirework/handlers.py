@@ -184,18 +184,11 @@ class ConnectionHandler:
 
 
 async def call_plan(plan: Plan, context: Context) -> Any:
-    """Bind the arguments and call the function; generators are returned, not run."""
+    """Call the plan's function; the cancellation of what it waits for is an error of its own."""
     try:
-        args, kwargs = await plan.bind(context)
-        if plan.kind == "async":
-            return await plan.function(*args, **kwargs)
+        return await plan.call(context)
     except asyncio.CancelledError as error:
         raise stray(error) from error
-    if plan.kind in ("async generator", "generator", "class"):
-        return plan.function(*args, **kwargs)
-    from starlette.concurrency import run_in_threadpool
-
-    return await run_in_threadpool(plan.function, *args, **kwargs)
 
 
 def stray(error: asyncio.CancelledError) -> Exception:

@@ -13,12 +13,13 @@ from uuid import UUID
 from ..errors import RegistrationError
 from ..json import JsonAdapter
 from ..types import Body
-from .depends import Dependency, Depends, Lifetime
+from .depends import Dependency, Depends, Lifetime, kind_of
 from .forms import is_model
 from .payload import Mode, PayloadPlan
 from .plan import Context, Getter, Plan
 from .signatures import LocalNames, name_of, parameters_of
 from .sources import Path, Payload, Reader, Source
+from .validators import Checks, Validate
 
 __all__ = ["Binder", "Extra"]
 
@@ -198,7 +199,7 @@ class _Compilation:
             annotation in (_EMPTY, named.kind) or (annotation is Any and named.takes_any)
         ):
             return named
-        own = [each for each in self.extra.values() if each.kind.__module__ != "builtins"]
+        own = [each for each in self.extra.values() if _is_own(each.kind)]
         return next((each for each in own if annotation is each.kind), None)
 
     def _marked(self, parameter: inspect.Parameter, plan: Plan) -> Getter | None:
@@ -297,6 +298,7 @@ class _Compilation:
             wants_data=plan.wants_data,
             mode=mode,
         )
+        plan.checks = self._checks(rest, is_whole=plan.payload.is_whole)
         if plan.payload.is_whole and rest:
             name = rest[0].name
             if name in plan.named:
@@ -306,6 +308,33 @@ class _Compilation:
                     _get_payload if isinstance(get, _PayloadField) else get
                     for get in plan.positional
                 ]
+
+    def _checks(self, rest: list[inspect.Parameter], *, is_whole: bool) -> Checks | None:
+        """Return the checks that the payload's parameters ask for."""
+        if is_whole and rest:
+            return Checks.of(rest[0].annotation, self._validator)
+        checks = Checks()
+        for parameter in rest:
+            found = Checks.of(parameter.annotation, self._validator)
+            if found is not None:
+                checks.fields[parameter.name] = found
+        return checks if checks.fields else None
+
+    def _validator(self, validate: Validate) -> Plan:
+        """Return the plan of a validator: its first parameter takes the value."""
+        function = validate.function
+        where = f"{self.where}, {name_of(function)}"
+        first, *_ = [*parameters_of(function, where, self.names), None]
+        if first is None or kind_of(function) not in ("async", "sync"):
+            raise RegistrationError(
+                where, "a validator takes the value and returns", "write def check(value)"
+            )
+        kind = object if first.annotation is _EMPTY else first.annotation
+        outer, self.extra = self.extra, {first.name: Extra(kind, _get_checked)}
+        try:
+            return self._start(function, has_payload=False)[0]
+        finally:
+            self.extra = outer
 
     def _check_reserved(self, plan: Plan, parameter: inspect.Parameter) -> None:
         annotation = parameter.annotation
@@ -388,12 +417,21 @@ class _PayloadField:
         return getattr(context.payload, self.name)
 
 
+def _is_own(kind: Any) -> bool:
+    """Whether a parameter may be known by this type alone."""
+    return isinstance(kind, type) and kind.__module__ != "builtins"
+
+
 def _from_payload(name: str) -> Getter:
     return _PayloadField(name)
 
 
 def _from_default(default: Any) -> Getter:
     return lambda context: default
+
+
+def _get_checked(context: Context) -> Any:
+    return context.checked
 
 
 def _get_payload(context: Context) -> Any:

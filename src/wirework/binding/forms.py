@@ -12,7 +12,7 @@ import msgspec
 
 from ..json import JsonAdapter
 
-__all__ = ["form_converter", "is_model"]
+__all__ = ["form_converter", "hints_of", "is_model"]
 
 _SEQUENCES = (list, tuple, set, frozenset)
 
@@ -25,7 +25,7 @@ def form_converter(json: JsonAdapter, annotation: Any) -> Callable[[Any], Any]:
     is False.
     """
     convert = json.converter(annotation, strict=False)
-    fields = {name: _Field(hint) for name, hint in _hints(annotation).items()}
+    fields = {name: _Field(hint) for name, hint in hints_of(annotation).items()}
     required = _required(annotation)
 
     def from_form(form: Any) -> Any:
@@ -75,15 +75,21 @@ def _members(hint: Any) -> list[Any]:
     return [hint]
 
 
-def _hints(annotation: Any) -> dict[str, Any]:
+def hints_of(annotation: Any) -> dict[str, Any]:
+    """Return the fields of a model and their annotations; none for what is no model."""
     members = _members(annotation)
     kind = get_origin(members[0]) or members[0]
     if len(members) != 1 or not is_model(kind):
         return {}
     attributes = getattr(kind, "model_fields", None)
     if attributes is not None:
-        return {name: field.annotation for name, field in attributes.items()}
+        return {name: _whole_hint(field) for name, field in attributes.items()}
     return get_type_hints(kind, include_extras=True)
+
+
+def _whole_hint(field: Any) -> Any:
+    """Return the annotation of a pydantic field with what stood beside it in `Annotated`."""
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 
 
 def _required(annotation: Any) -> set[str]:

@@ -11,6 +11,7 @@ from ..handshake import Handshake
 from .depends import Dependency, Kind, Store, kind_of
 from .payload import PayloadPlan
 from .sources import Reader
+from .validators import Checks
 
 __all__ = ["Context", "Getter", "Plan"]
 
@@ -21,6 +22,7 @@ class Context:
     __slots__ = (
         "_passing",
         "call",
+        "checked",
         "connection",
         "data",
         "error",
@@ -50,6 +52,8 @@ class Context:
         self.result: Any = None
         """What the handler returned, and what it raised, for hooks that run after it."""
         self.error: Exception | None = None
+        self.checked: Any = None
+        """The value that a validator looks at."""
 
     @property
     def passing(self) -> Store:
@@ -83,6 +87,8 @@ class Plan:
         self.readers: list[Reader] = []
         self.dependencies: list[Dependency] = []
         self.payload: PayloadPlan | None = None
+        self.checks: Checks | None = None
+        """What the payload must pass after it was decoded."""
         self.wants_data = False
         """Whether it takes the plain payload, as `data`."""
         self.needs_call = False
@@ -99,7 +105,7 @@ class Plan:
             and bool(payload.parameters)
             and not payload.wants_data
             and len(self.positional) == 1
-            and not (self.named or self.dependencies or self.readers)
+            and not (self.named or self.dependencies or self.readers or self.checks)
         )
 
     async def bind(self, context: Context) -> tuple[list[Any], dict[str, Any]]:
@@ -110,11 +116,24 @@ class Plan:
         """
         if self.payload is not None and context.call is not None:
             context.payload, context.data = self.payload.read(context.call.body)
+            if self.checks is not None:
+                await self.checks.run(context.payload, context)
         for dependency in self.dependencies:
             await dependency.resolve(context)
         args = [get(context) for get in self.positional]
         named = self.named
         return args, {name: get(context) for name, get in named.items()} if named else {}
+
+    async def call(self, context: Context) -> Any:
+        """Bind the arguments and call the function; generators are returned, not run."""
+        args, kwargs = await self.bind(context)
+        if self.kind == "async":
+            return await self.function(*args, **kwargs)
+        if self.kind != "sync":
+            return self.function(*args, **kwargs)
+        from starlette.concurrency import run_in_threadpool
+
+        return await run_in_threadpool(self.function, *args, **kwargs)
 
     def check(self, handshake: Handshake) -> None:
         """Raise now what reading the handshake's part of the parameters would raise later.

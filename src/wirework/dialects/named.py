@@ -12,11 +12,9 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from ..closecodes import (
-    ABNORMAL,
     GOING_AWAY,
     INTERNAL_ERROR,
     MEANINGS,
-    NO_STATUS,
     OVERLOADED,
     RESTARTING,
     TIMED_OUT,
@@ -103,8 +101,6 @@ _RESERVED: Final = (
 
 _COME_BACK: Final = {
     GOING_AWAY,
-    NO_STATUS,
-    ABNORMAL,
     INTERNAL_ERROR,
     RESTARTING,
     OVERLOADED,

@@ -42,7 +42,6 @@ class State(Dialect):
     has_names: ClassVar[bool] = True
     can_authenticate: ClassVar[bool] = True
     reserved: ClassVar[frozenset[str]] = frozenset({"initialised", "error"})
-    can_authenticate: ClassVar[bool] = True
 
     def __init__(self, *, sanitise: bool = True) -> None:
         self.sanitise: Final = sanitise

@@ -98,9 +98,9 @@ def _status_of(code: str | int) -> int:
 
 
 def _placed(problem: Problem) -> Problem:
-    return (
-        problem if problem["loc"] else Problem(loc=_WHOLE, type=problem["type"], msg=problem["msg"])
-    )
+    if problem["loc"]:
+        return problem
+    return Problem(loc=_WHOLE, type=problem["type"], msg=problem["msg"])
 
 
 def _by_place(problems: list[Problem]) -> dict[str, list[str]]:

@@ -69,7 +69,6 @@ class Typed(Dialect):
     name: ClassVar[str] = "typed"
     has_names: ClassVar[bool] = True
     can_authenticate: ClassVar[bool] = True
-    can_authenticate: ClassVar[bool] = True
     reserved: ClassVar[frozenset[str]] = _CLIENT_WORDS | _SERVER_WORDS
 
     def __init__(self, *, flat: bool = False, ready: bool = False) -> None:

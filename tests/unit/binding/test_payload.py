@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wirework import MalformedMessage, RegistrationError, ValidationError
 from wirework.binding.forms import is_model
-from wirework.binding.payload import Body, PayloadPlan
+from wirework.binding.payload import PayloadPlan
 from wirework.json import MsgspecAdapter, OrjsonAdapter, StdlibAdapter
 
 JSON = MsgspecAdapter()
