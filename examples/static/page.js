@@ -1,10 +1,10 @@
 // What all pages share: a badge that shows how the page's newest WebSocket is, and a log.
 {
-  const badge = document.getElementById("badge");
   let newest = null;
 
   const show = (socket, state, text) => {
-    if (socket !== newest) return;
+    const badge = document.getElementById("badge"); // looked up each time: PulsePoint changes pages in place
+    if (socket !== newest || !badge) return;
     badge.dataset.state = state;
     badge.textContent = text;
     for (const fieldset of document.querySelectorAll("fieldset")) fieldset.disabled = state !== "connected";

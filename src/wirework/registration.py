@@ -144,8 +144,7 @@ class _RouteWork:
             )
         assert self._endpoint is not None
         plan = self._compile_message(event.function, where, event.locals)
-        self._endpoint.functions[event.name] = Function(plan, event.after)
-        self._endpoint.has_turns |= event.after is not None
+        self._endpoint.add(event.name, Function(plan, event.after))
 
     def add_hook(self, hook: EventHook) -> None:
         """Compile a hook of events."""

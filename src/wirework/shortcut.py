@@ -1,4 +1,4 @@
-"""The short way of a message: for handlers that take the payload of a raw message and no more.
+"""The short way of a message: for functions that take its payload and no more.
 
 What it does is what the session does for every message, without the objects in between.
 """
@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from .binding.plan import Plan
-from .dialects.base import Dialect
+from .commands import Id
+from .dialects.base import Dialect, Quick
 from .dialects.raw import Raw
 from .errors import Close
 from .json import JsonAdapter, MsgspecAdapter
 
-__all__ = ["Shortcut", "shortcut_of"]
+__all__ = ["Lane", "Shortcut", "lane_of", "shortcut_of"]
 
 _NOT_JSON = frozenset({bytes, bytearray, memoryview, Close})
 
@@ -29,6 +30,26 @@ class Shortcut(NamedTuple):
     """From the answer to the payload of a text frame; on any error the long way is taken."""
     special: frozenset[type]
     """Types of answers that take the long way."""
+
+
+class Lane(NamedTuple):
+    """The short way of messages of one name."""
+
+    function: Callable[[Any], Awaitable[Any]]
+    read: Callable[[Any], Any]
+    """From the body to the argument."""
+    write: Callable[[Id | None, Any], bytes]
+    """From the id of the message and the answer to the payload of a text frame."""
+
+
+def lane_of(quick: Quick | None, name: str, plan: Plan, json: JsonAdapter) -> Lane | None:
+    """Return the short way of messages called `name`, where dialect and function allow it."""
+    if quick is None or not plan.takes_only_the_payload:
+        return None
+    assert isinstance(json, MsgspecAdapter)
+    assert plan.payload is not None
+    read = json.bare_decoder(plan.payload.parameters[0].annotation)
+    return Lane(plan.function, read, quick.write(name))
 
 
 def shortcut_of(dialect: Dialect, plan: Plan, json: JsonAdapter) -> Shortcut | None:

@@ -383,8 +383,8 @@ class WebSocket:
         has one.
         """
         connection = self.connection
-        is_mute = not connection.link.carries_codes and code != closecodes.NORMAL
-        if is_mute and self.codec is not None and connection.is_open:
+        is_mute = not connection.link.carries_codes and connection.is_open
+        if is_mute and self.codec is not None:
             frame = self.codec.encode(Disconnect(code, reason))
             if frame is not None:
                 connection.push(outgoing(frame))

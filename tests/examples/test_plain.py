@@ -48,7 +48,7 @@ async def receive_positions(ws: TestWebSocket) -> dict[int, tuple[int, int]]:
     return {number: (x, y) for number, x, y in struct.iter_unpack(">HHH", frame)}
 
 
-async def test_players_get_all_positions_as_bytes_after_each_move() -> None:
+async def test_a_move_is_acknowledged_and_all_players_get_all_positions_as_bytes() -> None:
     async with TestClient(game.app) as client, client.connect("/ws") as ana:
         you = (await ana.receive_json())["you"]
         assert list(await receive_positions(ana)) == [you]
@@ -56,6 +56,8 @@ async def test_players_get_all_positions_as_bytes_after_each_move() -> None:
             other = (await ben.receive_json())["you"]
             assert (await receive_positions(ana)).keys() == {you, other}
             await ana.send_json({"x": 480, "y": 0})
+            answer = await ana.receive_json()
+            assert answer["ack"] == {"x": 480, "y": 0}
             assert (await receive_positions(ana))[you] == (480, 0)
             await receive_positions(ben)
             assert (await receive_positions(ben))[you] == (480, 0)

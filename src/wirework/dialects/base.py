@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from ..commands import Command, Output
+from ..commands import Command, Id, Output
 from ..json import JsonAdapter
 from ..types import Body, Frame
 
-__all__ = ["Codec", "Dialect"]
+__all__ = ["Codec", "Dialect", "Quick"]
 
 
 class Codec(Protocol):
@@ -34,6 +34,17 @@ class Codec(Protocol):
         Raises:
             TypeError: the value cannot be said in this dialect; the text says what can.
         """
+
+
+class Quick(NamedTuple):
+    """The parts of a codec for calls that one function answers with one value: the hot path.
+
+    `read` takes a text frame to something with `name`, `body` and `id` (or raises, and the long way
+    tells why); `write` is given the name once, and then takes id and value to the answer's bytes.
+    """
+
+    read: Callable[[str], Any]
+    write: Callable[[str], Callable[[Id | None, Any], bytes]]
 
 
 class Dialect(Protocol):
@@ -74,6 +85,10 @@ class Dialect(Protocol):
     ready: bool = False
     """Whether the session says `Ready` right after the handshake, where nobody has to say who
     they are."""
+
+    def quick(self, json: JsonAdapter) -> Quick | None:
+        """Return a quicker way for plain calls, where there is one."""
+        return None
 
     def open(self, json: JsonAdapter) -> Codec:
         """Return the codec of one new connection; `json` is the application's adapter."""

@@ -5,7 +5,7 @@ The protocol is specified in `docs/dialects/typed.md`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
@@ -31,7 +31,7 @@ from ..commands import (
 from ..errors import MalformedMessage, ValidationError, WrongFrame
 from ..json import JsonAdapter, MsgspecAdapter
 from ..types import Body, Frame
-from .base import Codec, Dialect
+from .base import Codec, Dialect, Quick
 from .envelope import (
     MAX_ID,
     MAX_ID_LENGTH,
@@ -86,10 +86,16 @@ class Typed(Dialect):
             self._codec = _FlatCodec(json) if self.flat else _Codec(json)
         return self._codec
 
+    def quick(self, json: JsonAdapter) -> Quick | None:
+        """Return the quick way: for messages that are not flat, with the default adapter."""
+        if self.flat or not isinstance(json, MsgspecAdapter):
+            return None
+        return Quick(json.bare_decoder(_Envelope), _Codec(json).writer)
 
-class _Envelope(msgspec.Struct, frozen=True, gc=False):
-    type: Annotated[str, msgspec.Meta(min_length=1)]
-    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+class _Envelope(msgspec.Struct, frozen=True, gc=False, rename={"name": "type", "body": "data"}):
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    body: msgspec.Raw = msgspec.Raw(b"{}")
     id: (
         Annotated[int, msgspec.Meta(ge=-MAX_ID, le=MAX_ID)]
         | Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)]
@@ -117,9 +123,9 @@ class _Codec:
             said: _Envelope = self._read(frame)
         except ValidationError:
             raise self._fault(frame) from None
-        if said.type in _CLIENT_WORDS:
-            return (self._own_command(said.type, self._object(frame), frame),)
-        return (Call(bytes(said.data), said.type, said.id),)
+        if said.name in _CLIENT_WORDS:
+            return (self._own_command(said.name, self._object(frame), frame),)
+        return (Call(bytes(said.body), said.name, said.id),)
 
     def _fault(self, frame: str) -> MalformedMessage:
         """Return what is wrong with an envelope that is JSON, or raise it."""
@@ -173,6 +179,19 @@ class _Codec:
         if output.id is None:
             return None
         return self._message(self._with_id(_END, output.id), {"count": output.count}, _ID_KEYS)
+
+    def writer(self, name: str) -> Callable[[Id | None, Any], bytes]:
+        """Return what writes answers to calls of this name."""
+        head = self._head(name).encode()
+        encode = self._try_encode
+
+        def write(id: Id | None, value: Any) -> bytes:
+            if id is None:
+                return b'%b,"data":%b}' % (head, encode(value))
+            shown = b"%d" % id if type(id) is int else encode(id)
+            return b'%b,"id":%b,"data":%b}' % (head, shown, encode(value))
+
+        return write
 
     def _result(self, output: Result) -> str:
         id, name = output.id, output.name

@@ -59,6 +59,17 @@ class Calls:
         except Exception as error:
             await self.fail(error, call)
 
+    async def answer(self, value: Any, call: Call) -> None:
+        """Send what a function has returned, where nothing is done around messages."""
+        if type(value) is AsyncGeneratorType:
+            frame, then = None, await self._stream(value, call)
+        else:
+            frame, then = self._encode(value, call)
+        if frame is not None and self.ws.connection.is_open:
+            await self.ws.send_frame(frame)
+        if then is not None:
+            self.ws.end(then.code, then.reason)
+
     def cancel(self, id: Id) -> None:
         """End the stream that answers call `id`, or drop the call if its turn has not come."""
         worker = (self._streams or {}).pop(id, None)

@@ -12,7 +12,7 @@ from ..commands import Call
 from ..dialects.base import Dialect
 from ..errors import RegistrationError, Reject
 from ..json import JsonAdapter
-from ..shortcut import shortcut_of
+from ..shortcut import Lane, lane_of, shortcut_of
 from ..websocket import WebSocket
 
 __all__ = ["AuthPlan", "Function", "Hooks", "MessageEndpoint", "Middleware"]
@@ -106,6 +106,23 @@ class MessageEndpoint:
         self.cancel_on_disconnect = cancel_on_disconnect
         is_plain = function is not None and not (middleware or cancel_on_disconnect)
         self.shortcut = shortcut_of(dialect, function, json) if is_plain and function else None
+        self.quick = None if middleware or cancel_on_disconnect else dialect.quick(json)
+        self._json = json
+        self._lanes: dict[str, Lane] = {}
+
+    def add(self, name: str, function: Function) -> None:
+        """Call `function` for messages called `name`."""
+        self.functions[name] = function
+        self.has_turns |= function.after is not None
+        lane = lane_of(self.quick, name, function.plan, self._json)
+        if lane is not None:
+            self._lanes[name] = lane
+
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """Name of a message -> its short way, where there is nothing to do around messages."""
+        is_plain = not (self.has_turns or self.hooks.before or self.hooks.after)
+        return self._lanes if is_plain else {}
 
     @property
     def plans(self) -> list[Plan]:

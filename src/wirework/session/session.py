@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from .. import closecodes
@@ -28,7 +28,7 @@ from ..handlers import (
     stray,
 )
 from ..outbox import TEXT, Outgoing
-from ..shortcut import Shortcut
+from ..shortcut import Lane, Shortcut
 from ..timers import wheel
 from ..types import Frame
 from ..websocket import WebSocket
@@ -243,8 +243,13 @@ class MessageSession(Calls):
         task = asyncio.current_task()
         assert task is not None
         try:
-            if self.endpoint.shortcut is not None and self._is_begun:
-                await self._work_shortly(self.endpoint.shortcut)
+            if self._is_begun:
+                if self.endpoint.shortcut is not None:
+                    await self._work_shortly(self.endpoint.shortcut)
+                elif self.endpoint.quick is not None and self.endpoint.lanes:
+                    await self._work_in_lanes(self.endpoint.quick.read, self.endpoint.lanes)
+            elif self.endpoint.quick is not None and self._is_begun and self.endpoint.lanes:
+                await self._work_in_lanes(self.endpoint.quick.read, self.endpoint.lanes)
             while connection.inbox:
                 await self._take(connection.next_frame())
         except asyncio.CancelledError:
@@ -289,7 +294,7 @@ class MessageSession(Calls):
                 except Exception:
                     data = None
                 if data is None:
-                    await self._say_value(value)
+                    await self.answer(value, Call(None))
                     continue
                 if outbox.is_congested:
                     await connection.make_room()
@@ -299,12 +304,37 @@ class MessageSession(Calls):
             except Exception as error:
                 await self.fail(error, None)
 
-    async def _say_value(self, value: Any) -> None:
-        frame, then = self._encode(value, Call(None))
-        if frame is not None:
-            await self.ws.send_frame(frame)
-        if then is not None:
-            self.ws.end(then.code, then.reason)
+    async def _work_in_lanes(self, read: Callable[[str], Any], lanes: Mapping[str, Lane]) -> None:
+        """Handle the inbox the short way, where messages have names."""
+        connection = self.ws.connection
+        inbox, outbox = connection.inbox, connection.outbox
+        while inbox:
+            frame = connection.next_frame()
+            try:
+                message = read(frame)  # type: ignore[arg-type]
+                function, decode, write = lanes[message.name]
+                argument = decode(message.body)
+            except Exception:
+                await self._take(frame)
+                continue
+            try:
+                value = await function(argument)
+                if connection.close_code is not None:
+                    continue
+                try:
+                    data = None if value is None else write(message.id, value)
+                except Exception:
+                    data = None
+                if data is None:
+                    await self.answer(value, Call(None, message.name, message.id))
+                    continue
+                if outbox.is_congested:
+                    await connection.make_room()
+                connection.push(Outgoing(TEXT, data))
+            except asyncio.CancelledError as error:
+                await self.fail(stray(error), Call(None, message.name, message.id))
+            except Exception as error:
+                await self.fail(error, Call(None, message.name, message.id))
 
     async def _take(self, frame: Frame) -> None:
         codec = self.ws.codec
@@ -313,6 +343,8 @@ class MessageSession(Calls):
             commands = codec.decode(frame)
         except MalformedMessage as error:
             await self.fail(error, None)
+            if not self._is_begun and self.endpoint.dialect.one_call:
+                self.ws.connection.close(closecodes.INVALID_DATA, "no first message")
             return
         for command in commands:
             if self.ws.connection.is_ended and not self.ws.connection.by_peer:
@@ -339,7 +371,7 @@ class MessageSession(Calls):
         self.listen()
         name = self.ws.query.get(self.endpoint.dialect.name_in_query or "", "")
         await self.run_call(Call(call.body, name))
-        self.ws.connection.close()
+        self.ws.end(closecodes.NORMAL)
 
     # --- what is heard while handlers run -------------------------------------------------------
 

@@ -45,6 +45,7 @@ from wirework.commands import (
     Result,
 )
 from wirework.dialects import Codec, Fragment, HtmxHeaders
+from wirework.types import Frame
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 
@@ -62,6 +63,12 @@ def load(name: str) -> list[Any]:
 
 def _with_id(vector: dict[str, Any]) -> Any:
     return pytest.param(vector, id=vector["title"])
+
+
+def frames_of(name: str) -> list[Frame]:
+    """Return the frames that the vectors of a dialect read, each once."""
+    vectors = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    return list(dict.fromkeys(value_of(each, "frame") for each in vectors if "output" not in each))
 
 
 def check(vector: dict[str, Any], codec: Codec) -> None:
