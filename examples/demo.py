@@ -9,6 +9,7 @@ from htpy import Element, a, h1, h2, header, li, main, p, span, ul
 from examples import (
     broadcast,
     cafeto,
+    caspian,
     echo,
     fastapi_beside,
     game,
@@ -16,8 +17,12 @@ from examples import (
     htmx,
     htmx_chat,
     htmx_hello,
+    htmx_votes,
+    npm,
+    pulsepoint,
     rooms,
     subprotocol,
+    whythawk,
 )
 from examples.page import STATIC, document
 from wirework import App, Router
@@ -38,9 +43,22 @@ EXAMPLES = (
         "Log in, then talk, from htmx 2 or htmx 4.",
     ),
     Example("/hello", htmx_hello.router, "HTMX hello", "A form goes up, two elements come down."),
+    Example("/votes", htmx_votes.router, "HTMX votes", "Two sockets on a page, and a push to all."),
     Example("/game", game.router, "Game", "Typed moves in as JSON, positions out as bytes."),
     Example(
         "/cafeto", cafeto.router, "Cafeto", "Answers with a status: a 200, or a 400 with its list."
+    ),
+    Example(
+        "/caspian",
+        caspian.router,
+        "Caspian",
+        "Three kinds of sockets, with PulsePoint in the page.",
+    ),
+    Example(
+        "/whythawk",
+        whythawk.router,
+        "Whythawk",
+        "A token first, then a session shared by all, with Vue in the page.",
     ),
     Example("/rooms", rooms.router, "Rooms", "Path, query and headers of the handshake."),
     Example(
@@ -85,5 +103,8 @@ def card(example: Example) -> Element:
 for example in EXAMPLES:
     app.include(example.router, prefix=example.path)
 app.include(htmx.router)
+app.include(caspian.named)
+app.include(pulsepoint.router)
+app.include(npm.router)
 app.mount("/fastapi", fastapi_beside.api)  # its pages; its socket came with the router
 app.mount("/static", STATIC)

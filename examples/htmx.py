@@ -49,10 +49,14 @@ class Version(msgspec.Struct, frozen=True):
     """One version of htmx: the same page works with either, by other attributes."""
 
     number: int
-    connect: dict[str, Any]
-    """On the element that the socket belongs to."""
     send: dict[str, Any]
     """On the form whose fields are a message."""
+
+    def connect(self, path: str = "ws") -> dict[str, Any]:
+        """On the element that the socket at `path` belongs to."""
+        if self.number == 2:
+            return {"hx-ext": "ws", "ws-connect": path}
+        return {"hx-ws:connect": path}
 
     @property
     def scripts(self) -> list[Element]:
@@ -77,8 +81,8 @@ class Version(msgspec.Struct, frozen=True):
 
 
 VERSIONS = {
-    2: Version(2, {"hx-ext": "ws", "ws-connect": "ws"}, {"ws-send": True}),
-    4: Version(4, {"hx-ws:connect": "ws"}, {"hx-ws:send": True}),
+    2: Version(2, {"ws-send": True}),
+    4: Version(4, {"hx-ws:send": True}),
 }
 
 

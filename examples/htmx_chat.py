@@ -81,7 +81,7 @@ def room(name: str, version: htmx.Version) -> list[Element]:
                 button(".quiet")["Log out"],
             ],
         ],
-        div("#chat", version.connect)[
+        div("#chat", version.connect())[
             ol("#messages.messages"),
             form(version.send, id="form", onsubmit="setTimeout(() => this.reset())")[
                 input(

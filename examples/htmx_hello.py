@@ -22,7 +22,7 @@ async def index(version: Annotated[htmx.Version, Depends(htmx.chosen)]) -> Eleme
         "HTMX hello",
         "Type your name and press Enter: the server says hello, and soon goodbye.",
         version.links,
-        div(version.connect)[
+        div(version.connect())[
             form(version.send, id="form", onsubmit="setTimeout(() => this.reset())")[
                 input(name="msg", aria_label="Name", placeholder="Your name", autocomplete="off"),
                 button["Send"],

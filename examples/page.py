@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from htpy import (
@@ -33,8 +34,18 @@ HERE = Path(__file__).parent
 STATIC = StaticFiles(directory=HERE / "static")
 
 
-def page(name: str, heading: str, hint: str, *content: Node, scripts: Node = None) -> Element:
-    """Return the page of the example `name`: `content`, or else the file `pages/<name>.html`."""
+def page(
+    name: str,
+    heading: str,
+    hint: str,
+    *content: Node,
+    scripts: Node = None,
+    sources: Sequence[str] = (),
+) -> Element:
+    """Return the page of the example `name`: `content`, or else the file `pages/<name>.html`.
+
+    Its own file is shown below, and `sources`, more files of the examples.
+    """
     return document(
         heading,
         header[
@@ -46,7 +57,11 @@ def page(name: str, heading: str, hint: str, *content: Node, scripts: Node = Non
         ],
         script(src="/static/page.js"),
         main[h1[heading], p(".hint")[hint], *(content or [_read(f"pages/{name}.html")])],
-        footer[_source(f"{name}.py"), None if content else _source(f"pages/{name}.html")],
+        footer[
+            _source(f"{name}.py"),
+            None if content else _source(f"pages/{name}.html"),
+            [_source(each) for each in sources],
+        ],
         scripts=scripts,
     )
 

@@ -20,7 +20,7 @@ from .connection import Connection
 from .dialects.base import Dialect
 from .errors import Refuse, RegistrationError, SessionError
 from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
-from .handshake import Handshake
+from .handshake import Handshake, Request
 from .json import JsonAdapter, adapter_of
 from .lifespan import (
     Lifespan,
@@ -291,7 +291,12 @@ class App(Router):
 
         stop(self, loop)
 
-    async def connect(self, connection: Connection, scope: Scope) -> None:
+    def opens_at_once(self, path: str) -> bool:
+        """Whether `connect` for `path` waits for nothing and runs no code of the application."""
+        match = self._table.find(path)
+        return match is None or match.target.endpoint.opens_at_once
+
+    async def connect(self, connection: Connection, scope: Scope | Request) -> None:
         """Serve a connection that a transport brings; the transport's one way in.
 
         May return while the connection lives on: it is over when `connection.is_finished`.
@@ -305,8 +310,8 @@ class App(Router):
                 "the application's lifespan never ran; is it mounted?"
                 " enter app.lifespan_context() in the outer lifespan"
             )
-        self._lend_state(scope)
         handshake = Handshake(scope, self)
+        handshake.lend_state(self._lifespan_state)
         ws = WebSocket(connection, handshake, self)
         try:
             endpoint = self._admit(handshake)
@@ -325,13 +330,13 @@ class App(Router):
         where = f"ws.serve on {ws.handshake.path!r}"
         check_functions(where, *functions)
         check_dialect(where, options["dialect"])
-        options["dialect"] = options["dialect"] or self.dialect
+        options["dialect"] = options["dialect"] or ws.handler.dialect
         route = WebSocketRoute(
             where=where,
             path=ws.handshake.path,
             function=on_receive,
             is_per_message=True,
-            middleware=self.message_middleware,
+            middleware=ws.handler.middleware,
             locals=local_names(*functions, depth=3),
             **options,
         )
@@ -373,26 +378,24 @@ class App(Router):
         match = self._table.find(handshake.path)
         if match is None:
             raise Refuse(404, "Not Found")
-        headers = handshake.headers
+        hosts = handshake.values("host")
         verdict = match.target.origin.check(
-            headers.getlist("origin"), headers.get("host"), handshake.scheme
+            handshake.values("origin"), hosts[0] if hosts else None, handshake.scheme
         )
         if not verdict:
             logger.warning("refused the handshake of %s: %s", handshake.path, verdict.reason)
             raise Refuse(403, "Forbidden")
         handshake.path_params = match.params
-        handshake.scope["path_params"] = match.params
         self._load_session(handshake)
         return match.target.endpoint
 
     def _load_session(self, handshake: Handshake) -> None:
-        scope = handshake.scope
-        if "session" in scope:
-            session = Session(scope["session"])
+        if handshake.has_session:
+            session = Session(handshake.session)
             session.lock()
-            scope["session"] = session
+            handshake.session = session
         elif self._cookie is not None:
-            scope["session"] = self._cookie.load(handshake.cookies)
+            handshake.session = self._cookie.load(handshake.cookies)
 
     def session_headers(self, handshake: Handshake) -> HeaderList:
         """Return the Set-Cookie header that carries a changed session, if there is one."""

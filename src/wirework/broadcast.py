@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 
 from .commands import Event
-from .errors import ConnectionClosed
+from .errors import ConnectionClosed, StateError
 from .json import JsonAdapter
 from .outbox import TEXT, Outgoing
 from .websocket import WebSocket, outgoing
@@ -32,6 +32,7 @@ async def broadcast(
 
     Raises:
         TypeError: a dialect cannot say the value; nobody got it.
+        StateError: there is a name, and a connection whose messages have none; nobody got it.
     """
     receivers = [ws for ws in list(sockets) if ws is not skip and ws.connection.is_open]
     frames: dict[Hashable, Outgoing | None] = {}
@@ -57,6 +58,8 @@ def _variant(ws: WebSocket) -> Hashable:
 
 
 def _frame(ws: WebSocket, value: Any, name: str) -> Outgoing | None:
+    if name and not (ws.conversation is not None and ws.conversation.has_names):
+        raise StateError(f"broadcast: messages of {ws!r} have no names")
     if ws.codec is not None:
         frame = ws.codec.encode(Event(value, name))
         return None if frame is None else outgoing(frame)

@@ -11,7 +11,7 @@ import itertools
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import ClassVar, Protocol
 
@@ -28,6 +28,9 @@ __all__ = ["BINARY", "TEXT", "Connection", "Consumer", "Link", "Outgoing", "Stat
 logger = logging.getLogger("wirework.connection")
 _numbers = itertools.count(1)
 _process = f"{os.getpid():x}-{os.urandom(3).hex()}"
+
+_NOTHING: deque[Frame] = deque(maxlen=0)
+"""The inbox of a connection from which nothing came lately: a deque takes 600 bytes."""
 
 current: ContextVar[Connection | None] = ContextVar("wirework_connection", default=None)
 """The connection whose handler is running, in its tasks and their children."""
@@ -115,7 +118,8 @@ class Connection:
         self.by_peer = False
         """Whether the peer, or the network, ended it."""
         self.consumer: Consumer | None = None
-        self.inbox: deque[Frame] = deque()
+        self.inbox = _NOTHING
+        """Frames that wait to be handled."""
         self.intercept: Callable[[Frame], bool] | None = None
         """Sees each frame before the inbox; True: it has taken it (answers, heartbeats)."""
         self.outbox = Outbox(bounds_of(settings))
@@ -147,19 +151,20 @@ class Connection:
         """Take one complete message from the peer. Frames after the close are ignored."""
         if self.close_code is not None:
             return
-        size = len(frame)
         bounds = self._bounds
-        if size * 4 > bounds.max_message_size and size_of(frame) > bounds.max_message_size:
+        size = len(frame)
+        if size > bounds.surely_small and size_of(frame) > bounds.max_message_size:
             self._refuse_size()
             return
+        self.received += 1
         if self.intercept is not None and self.intercept(frame):
-            self.received += 1
             return
         inbox = self.inbox
+        if inbox is _NOTHING:
+            inbox = self.inbox = deque()
         inbox.append(frame)
-        self.received += 1
-        self._in_bytes += size
-        if self._in_bytes >= bounds.inbox_bytes or len(inbox) >= bounds.inbox_frames:
+        self._in_bytes = waiting = self._in_bytes + size
+        if waiting >= bounds.inbox_bytes or len(inbox) >= bounds.inbox_frames:
             self._pause()
         if self.is_awaited:
             self._announce()
@@ -184,7 +189,7 @@ class Connection:
             self._release_room()
         return frame
 
-    def take_many(self, max_bytes: int) -> tuple[list[Outgoing], bool]:
+    def take_many(self, max_bytes: int) -> tuple[Sequence[Outgoing], bool]:
         """Return the next frames to write, about `max_bytes` of them, and whether that was all.
 
         When it was, the transport sleeps until `wake`.
@@ -369,6 +374,7 @@ class Connection:
         if not self.is_finished:
             self.is_finished = True
             on_finished, self.on_finished, self.consumer = self.on_finished, None, None
+            self.intercept = None
             if on_finished is not None:
                 on_finished()
 
@@ -380,6 +386,8 @@ class Connection:
 
     def tick(self, now: float) -> float | None:
         """Keep the deadlines; the wheel calls it."""
+        if not self.inbox:
+            self.inbox = _NOTHING
         return self.deadlines.look(self, now)
 
     def pong(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable, ItemsView, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from . import closecodes
@@ -12,6 +12,7 @@ from .binding.depends import Store, kind_of
 from .binding.plan import Context, Plan
 from .connection import current
 from .controller import new_controller
+from .dialects.base import Dialect
 from .errors import (
     Close,
     ConnectionClosed,
@@ -64,6 +65,10 @@ class Application(Host, Protocol):
 
 class Endpoint(Protocol):
     """What a WebSocket route leads to."""
+
+    @property
+    def opens_at_once(self) -> bool:
+        """Whether `open` waits for nothing and runs no code of the application."""
 
     async def open(self, ws: WebSocket) -> None:
         """Answer the handshake; may return while the connection lives on.
@@ -120,7 +125,16 @@ class ExceptionHandlers:
 class ConnectionHandler:
     """Style 1: one function that holds the loop of its connection from handshake to end."""
 
-    def __init__(self, plan: Plan, controller: Plan | None = None) -> None:
+    opens_at_once = False
+
+    def __init__(
+        self,
+        plan: Plan,
+        controller: Plan | None = None,
+        *,
+        dialect: Dialect | None = None,
+        middleware: Sequence[Any] = (),
+    ) -> None:
         if plan.kind != "async":
             kind = f"an {plan.kind}" if plan.kind[0] == "a" else f"a {plan.kind}"
             raise RegistrationError(
@@ -131,10 +145,14 @@ class ConnectionHandler:
         self.plan = plan
         self.controller = controller
         """The class whose method `plan` is."""
+        self.dialect = dialect
+        self.middleware = tuple(middleware)
+        """What `ws.serve` takes where it is not told."""
 
     async def open(self, ws: WebSocket) -> None:
         """Run the function; whatever way it ends, the connection ends with a code."""
         token = current.set(ws.connection)
+        ws.handler = self
         store = Store()
         context = Context(ws, ws.handshake, store, passing=store)
         try:

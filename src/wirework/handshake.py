@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from starlette.datastructures import URL, Headers, QueryParams
 
@@ -13,25 +13,78 @@ from .types import HeaderList, Scope
 if TYPE_CHECKING:
     from .security.sessions import Session
 
-__all__ = ["Handshake"]
+__all__ = ["Handshake", "Request"]
 
 _MISSING: Any = object()
+
+
+class Request(Protocol):
+    """What a transport keeps of a request instead of a scope, which is large and seldom needed."""
+
+    @property
+    def path(self) -> str:
+        """The path below the mount point, percent-decoded."""
+
+    @property
+    def scheme(self) -> str:
+        """`ws` or `wss`."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """All headers in order, names in lower case."""
+
+    @property
+    def query_string(self) -> bytes:
+        """The query as it was sent."""
+
+    @property
+    def client(self) -> Any:
+        """Address and port of the peer, or None."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A copy of what the lifespan yielded."""
+
+    def scope(self) -> Scope:
+        """Return a new ASGI scope."""
 
 
 class Handshake:
     """The HTTP request that asks for a WebSocket, or any HTTP request where a route takes one.
 
-    Built on an ASGI scope, whatever the transport; `scope` is that dictionary.
+    Built on an ASGI scope, whatever the transport, or on what a transport keeps in its place.
     """
 
-    def __init__(self, scope: Scope, app: Any = None) -> None:
-        self.scope = scope
+    __slots__ = (
+        "__weakref__",
+        "_cookies",
+        "_headers",
+        "_lent",
+        "_path_params",
+        "_query",
+        "_request",
+        "_scope",
+        "_session",
+        "app",
+        "path",
+    )
+
+    def __init__(self, scope: Scope | Request, app: Any = None) -> None:
         self.app = app
         """The Wirework application that was asked."""
-        self.path: str = route_path(scope)
+        self._scope: Scope | None = None
+        self._request: Request | None = None
+        if isinstance(scope, MutableMapping):
+            self._scope = scope
+            path = route_path(scope)
+        else:
+            self._request = scope
+            path = scope.path
+        self.path: str = path
         """The path below the mount point, percent-decoded by the server."""
-        self.path_params: dict[str, Any] = {}
-        """Converted values of the route's parameters."""
+        self._path_params: dict[str, Any] | None = None
+        self._session: Any = _MISSING
+        self._lent: Mapping[str, Any] | None = None
         self._headers: Headers | None = None
         self._query: QueryParams | None = None
         self._cookies: dict[str, str] | None = None
@@ -40,27 +93,88 @@ class Handshake:
         return f"Handshake({self.path!r}, client={self.client!r})"
 
     @property
+    def scope(self) -> Scope:
+        """The ASGI scope: always the same dictionary."""
+        scope = self._scope
+        if scope is None:
+            assert self._request is not None
+            scope = self._scope = self._request.scope()
+            self._request = None
+            if self._path_params is not None:
+                scope["path_params"] = self._path_params
+            if self._session is not _MISSING:
+                scope["session"] = self._session
+            self.lend_state(self._lent or {})
+        return scope
+
+    @property
+    def path_params(self) -> dict[str, Any]:
+        """Converted values of the route's parameters."""
+        if self._path_params is None:
+            self._path_params = {}
+        return self._path_params
+
+    @path_params.setter
+    def path_params(self, params: dict[str, Any]) -> None:
+        self._path_params = params
+        if self._scope is not None:
+            self._scope["path_params"] = params
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What the lifespan yielded."""
+        if self._scope is None:
+            assert self._request is not None
+            return {**(self._lent or {}), **self._request.state}
+        return self._scope.get("state") or {}
+
+    def lend_state(self, state: Mapping[str, Any]) -> None:
+        """Add what the lifespan yielded to the scope's state, where it lacks it."""
+        self._lent = state
+        if state and self._scope is not None:
+            own = self._scope.setdefault("state", {})
+            for name, value in state.items():
+                own.setdefault(name, value)
+
+    @property
     def headers(self) -> Headers:
         """Multi-valued, case-insensitive: `headers["x"]` is the first, `getlist("x")` all."""
         if self._headers is None:
-            self._headers = Headers(scope=self.scope)
+            if self._scope is None:
+                assert self._request is not None
+                self._headers = Headers(raw=self._request.headers)
+            else:
+                self._headers = Headers(scope=self._scope)
         return self._headers
 
     def header(self, name: str, default: str | None = None) -> str | None:
         """Return the first header called `name`, in any case, or `default`."""
         return self.headers.get(name, default)
 
+    def values(self, name: str) -> list[str]:
+        """Return the values of all headers called `name`, which is in lower case."""
+        if self._request is None:
+            return self.headers.getlist(name)
+        wanted = name.encode("latin-1")
+        return [value.decode("latin-1") for each, value in self._request.headers if each == wanted]
+
     @property
     def query_string(self) -> str:
         """The query as it was sent, without the question mark."""
-        return bytes(self.scope.get("query_string", b"")).decode("latin-1")
+        return self._raw_query.decode("latin-1")
 
     @property
     def query(self) -> QueryParams:
         """Decoded query parameters, multi-valued like `headers`."""
         if self._query is None:
-            self._query = QueryParams(self.scope.get("query_string", b""))
+            self._query = QueryParams(self._raw_query)
         return self._query
+
+    @property
+    def _raw_query(self) -> bytes:
+        if self._request is not None:
+            return self._request.query_string
+        return bytes(self.scope.get("query_string", b""))
 
     @property
     def cookies(self) -> Mapping[str, str]:
@@ -69,19 +183,21 @@ class Handshake:
             from starlette.requests import cookie_parser
 
             self._cookies = {}
-            for value in self.headers.getlist("cookie"):
+            for value in self.values("cookie"):
                 self._cookies.update(cookie_parser(value))
         return self._cookies
 
     @property
     def client(self) -> tuple[str, int] | None:
         """Address and port of the peer as the server saw it; None where it has none."""
-        client = self.scope.get("client")
+        client = self._request.client if self._request is not None else self.scope.get("client")
         return (client[0], client[1]) if client else None
 
     @property
     def scheme(self) -> str:
         """`ws` or `wss` (`http` or `https` for an HTTP route)."""
+        if self._request is not None:
+            return self._request.scheme
         scheme: str = self.scope.get("scheme", "ws")  # Daphne tells none
         return scheme
 
@@ -98,7 +214,9 @@ class Handshake:
     @property
     def has_session(self) -> bool:
         """Whether `session` can be used."""
-        return "session" in self.scope
+        if self._scope is not None:
+            return "session" in self._scope
+        return self._session is not _MISSING
 
     @property
     def session(self) -> Session:
@@ -107,10 +225,18 @@ class Handshake:
         Raises:
             SessionError: the application was built without a `secret_key`.
         """
-        session: Session = self.scope.get("session", _MISSING)
+        session = self._session if self._scope is None else self._scope.get("session", _MISSING)
         if session is _MISSING:
             raise SessionError("there is no session: give the application a secret_key")
-        return session
+        found: Session = session
+        return found
+
+    @session.setter
+    def session(self, session: Session) -> None:
+        if self._scope is None:
+            self._session = session
+        else:
+            self._scope["session"] = session
 
     def url_for(self, name: str, /, **params: Any) -> str:
         """Return the absolute URL of the route called `name`, as this client reaches it.

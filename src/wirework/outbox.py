@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import msgspec
@@ -35,8 +35,22 @@ class Outgoing(msgspec.Struct, gc=False):
 class Bounds:
     """The bounds of a connection, taken from its settings and ready to be compared with."""
 
+    __slots__ = (
+        "half_bytes",
+        "half_frames",
+        "inbox_bytes",
+        "inbox_frames",
+        "max_message_size",
+        "outbox_bytes",
+        "outbox_frames",
+        "overflow",
+        "surely_small",
+    )
+
     def __init__(self, settings: Settings) -> None:
         self.max_message_size = settings.max_message_size
+        self.surely_small = settings.max_message_size // 4
+        """Characters that are no more bytes than `max_message_size`, whichever they are."""
         self.inbox_frames = settings.inbox_frames
         self.inbox_bytes = settings.inbox_bytes
         self.outbox_frames = settings.outbox_frames
@@ -57,7 +71,8 @@ class Outbox:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._frames: deque[Outgoing] = deque()
+        self._frames: deque[Outgoing] | None = None
+        """None while it is empty: an empty deque takes 600 bytes."""
         self.size = 0
         """Bytes of payload that wait."""
         self.is_congested = False
@@ -68,87 +83,100 @@ class Outbox:
         """Frames given up by the overflow policy."""
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return 0 if self._frames is None else len(self._frames)
 
     def __iter__(self) -> Iterator[Outgoing]:
-        return iter(self._frames)
+        return iter(self._frames or ())
 
     def add(self, frame: Outgoing) -> bool:
         """Put `frame` last; False: it is full, and the policy is to close."""
         frames, bounds = self._frames, self._bounds
+        if frames is None:
+            frames = self._frames = deque()
         frames.append(frame)
-        self.size += len(frame.data)
-        if self.size > bounds.half_bytes or len(frames) > bounds.half_frames:
+        self.size = size = self.size + len(frame.data)
+        if size > bounds.half_bytes or len(frames) > bounds.half_frames:
             self.is_congested = True
             if len(frames) > 1 and self._is_over():
-                return self._overflow(frame)
+                return self._overflow(frames, frame)
         return True
 
     def take(self) -> Outgoing | None:
         """Return the next frame, or None."""
-        if not self._frames:
+        frames = self._frames
+        if frames is None:
             return None
-        frame = self._frames.popleft()
+        frame = frames.popleft()
+        if not frames:
+            self._frames = None
         self.size -= len(frame.data)
         self.taken += 1
         self._ease()
         return frame
 
-    def take_many(self, max_bytes: int) -> list[Outgoing]:
+    def take_many(self, max_bytes: int) -> Sequence[Outgoing]:
         """Return the next frames: all of them, or as many as reach `max_bytes`."""
         frames = self._frames
+        if frames is None:
+            return ()
+        taken: Sequence[Outgoing] = frames
         if self.size <= max_bytes:
-            taken = list(frames)
-            frames.clear()
+            self._frames = None
             self.size = 0
         else:
-            taken, goal = [], self.size - max_bytes
-            while frames and self.size > goal:
-                taken.append(frames.popleft())
-                self.size -= len(taken[-1].data)
+            taken = self._take_some(frames, max_bytes)
         self.taken += len(taken)
         self._ease()
         return taken
 
+    def _take_some(self, frames: deque[Outgoing], max_bytes: int) -> list[Outgoing]:
+        taken: list[Outgoing] = []
+        goal = self.size - max_bytes
+        while frames and self.size > goal:
+            taken.append(frames.popleft())
+            self.size -= len(taken[-1].data)
+        if not frames:
+            self._frames = None
+        return taken
+
     def clear(self) -> None:
         """Forget every frame."""
-        self._frames.clear()
+        self._frames = None
         self.size = 0
         self.is_congested = False
 
     def _ease(self) -> None:
         if self.is_congested:
             bounds = self._bounds
-            self.is_congested = (
-                self.size > bounds.half_bytes or len(self._frames) > bounds.half_frames
-            )
+            self.is_congested = self.size > bounds.half_bytes or len(self) > bounds.half_frames
 
     def _is_over(self) -> bool:
         bounds = self._bounds
-        return self.size > bounds.outbox_bytes or len(self._frames) > bounds.outbox_frames
+        return self.size > bounds.outbox_bytes or len(self) > bounds.outbox_frames
 
-    def _overflow(self, frame: Outgoing) -> bool:
+    def _overflow(self, frames: deque[Outgoing], frame: Outgoing) -> bool:
         """Apply the policy to an outbox that is over its bound since `frame` came."""
         policy = self._bounds.overflow
         if policy == "close":
             return False
         if policy == "drop_newest":
-            self._drop(self._frames.pop())
+            self._drop(frames.pop())
             return True
         if policy == "latest" and frame.key:
-            self._drop_stream(frame)
-        while len(self._frames) > 1 and self._is_over():
-            self._drop(self._frames.popleft())
+            self._drop_stream(frames, frame)
+        while len(frames) > 1 and self._is_over():
+            self._drop(frames.popleft())
         return True
 
     def _drop(self, frame: Outgoing) -> None:
         self.size -= len(frame.data)
         self.dropped += 1
 
-    def _drop_stream(self, newest: Outgoing) -> None:
+    def _drop_stream(self, frames: deque[Outgoing], newest: Outgoing) -> None:
         """Drop what is older than `newest` in its stream."""
-        old = [frame for frame in self._frames if frame.key == newest.key and frame is not newest]
-        for frame in old:
-            self._drop(frame)
-        gone = {id(frame) for frame in old}
-        self._frames = deque(frame for frame in self._frames if id(frame) not in gone)
+        for frame in tuple(frames):
+            frames.popleft()
+            if frame.key == newest.key and frame is not newest:
+                self._drop(frame)
+            else:
+                frames.append(frame)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from starlette.datastructures import State
 
@@ -83,8 +83,12 @@ def message_parameters(dialect: Dialect) -> dict[str, Extra]:
 
 
 def user_parameter(verify: Callable[..., Any]) -> dict[str, Extra]:
-    """Return the parameter that takes the user, by the type that `verify` returns too."""
-    return {"user": Extra(_returned(verify), lambda context: context.connection.user)}
+    """Return the parameter that takes the user, by the type that `verify` returns too.
+
+    On a route with authentication no message can fill a parameter called `user`.
+    """
+    kind = _returned(verify)
+    return {"user": Extra(kind, lambda context: context.connection.user, is_sure=True)}
 
 
 def token_parameter() -> dict[str, Extra]:
@@ -113,14 +117,16 @@ def after_parameters() -> dict[str, Extra]:
     }
 
 
-def _returned(function: Callable[..., Any]) -> type:
-    """Return the class that `function` says it returns, None aside; `object` where it is none."""
+def _returned(function: Callable[..., Any]) -> Any:
+    """Return what `function` says it returns, None aside; `object` where it says nothing."""
     try:
         hint = get_type_hints(function).get("return", object)
     except (NameError, TypeError):
         return object
-    kinds = [each for each in (get_args(hint) or (hint,)) if each is not NoneType]
-    return kinds[0] if len(kinds) == 1 and isinstance(kinds[0], type) else object
+    if get_origin(hint) in (Union, UnionType):
+        kinds = [each for each in get_args(hint) if each is not NoneType]
+        hint = kinds[0] if len(kinds) == 1 else hint
+    return object if hint in (Any, NoneType) else hint
 
 
 def _call(context: Context) -> Any:

@@ -103,9 +103,19 @@ class _RouteWork:
         self._endpoint: MessageEndpoint | None = None
 
     def connection_handler(self) -> ConnectionHandler:
-        assert self.route.function is not None
-        plan = self._compile(self.route.function, self._own)
-        return ConnectionHandler(plan, self._controller())
+        route = self.route
+        assert route.function is not None
+        if route.auth is not None:
+            raise RegistrationError(
+                f"{route.where}, {name_of(route.function)}",
+                f"it would be open to everybody: {route.auth!r} needs messages of a dialect, and "
+                "a connection handler takes its frames itself",
+                "use app.ws, app.events or a controller",
+            )
+        plan = self._compile(route.function, self._own)
+        return ConnectionHandler(
+            plan, self._controller(), dialect=route.dialect, middleware=route.middleware
+        )
 
     def message_endpoint(self) -> MessageEndpoint:
         route = self.route
@@ -214,7 +224,10 @@ class _RouteWork:
         names: LocalNames | None = None,
         **options: Any,
     ) -> Plan:
-        key = None if self._kept is None else _key_of(function, self.dialect, self.path)
+        key = None
+        if self._kept is not None and not self.route.locals:
+            role = (*extra, *options)
+            key = _key_of(function, role, self._way_of_dialect(), tuple(self.path.items()))
         if self._kept is not None and key in self._kept:
             return _for_function(self._kept[key], function)
         plan = self.registration.binder.compile(
@@ -225,9 +238,16 @@ class _RouteWork:
             names=self.route.locals if names is None else names,
             **options,
         )
-        if self._kept is not None and key is not None and len(self._kept) < _MAX_KEPT:
+        if self._kept is not None and key is not None:
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
             self._kept[key] = plan
         return plan
+
+    def _way_of_dialect(self) -> tuple[Any, ...]:
+        """Return what plans depend on of the dialect."""
+        dialect = self.dialect
+        return type(dialect), dialect.body, dialect.mode if isinstance(dialect, Raw) else None
 
     # --- checks ---------------------------------------------------------------------------------
 
@@ -249,6 +269,13 @@ class _RouteWork:
                 f"messages of the dialect {dialect.name} have no names",
                 "choose one where they have (Typed(), State()), or use app.ws",
             )
+        if dialect.one_call and route.concurrency != 1:
+            raise RegistrationError(
+                route.where,
+                f"concurrency: the dialect {dialect.name} has one call for each connection, "
+                f"got {route.concurrency}",
+                "leave it out",
+            )
         if dialect.one_call and route.events is None:
             raise RegistrationError(
                 route.where,
@@ -258,7 +285,7 @@ class _RouteWork:
 
 
 _MAX_KEPT = 1000
-"""Plans of callbacks that are kept; more functions than that are compiled each time."""
+"""Plans of callbacks that are kept; with more functions than that all are compiled again."""
 
 
 def _key_of(function: Callable[..., Any], *more: Any) -> Any:
@@ -269,7 +296,7 @@ def _key_of(function: Callable[..., Any], *more: Any) -> Any:
         return None
     hints = tuple(sorted(inner.__annotations__.items()))
     defaults = (inner.__defaults__, tuple((inner.__kwdefaults__ or {}).items()))
-    key = (code, inner is function, hints, defaults, more[0], tuple(more[1].items()))
+    key = (code, inner is function, hints, defaults, *more)
     try:
         hash(key)
     except TypeError:

@@ -37,6 +37,10 @@ class Send(Protocol):
 class Conversation(Protocol):
     """What a session lets its connection do."""
 
+    @property
+    def has_names(self) -> bool:
+        """Whether its messages have names."""
+
     def ask(self, name: str, value: Any, timeout: float, kind: Any) -> Awaitable[Any]:
         """Send a request and return the client's answer."""
 
@@ -74,6 +78,7 @@ class WebSocket:
         "connection",
         "controller",
         "conversation",
+        "handler",
         "handshake",
         "holds_sends",
         "user",
@@ -89,6 +94,8 @@ class WebSocket:
         """The route's dialect at work on this connection; None for connection handlers."""
         self.conversation: Conversation | None = None
         """The session that speaks the dialect; None for connection handlers."""
+        self.handler: Any = None
+        """The connection handler that serves it; None for message styles."""
         self.controller: Any = None
         """The object that handles this connection, where its route is a controller's."""
         self.holds_sends = False
@@ -291,8 +298,10 @@ class WebSocket:
         Raises:
             StateError: a connection handler's route has no dialect, and some dialects no names.
         """
-        if self.codec is None:
+        if self.codec is None or self.conversation is None:
             raise StateError("send_event: the route has no dialect; use send_json")
+        if not self.conversation.has_names:
+            raise StateError("send_event: messages of the route's dialect have no names; use send")
         frame = self.codec.encode(Event(data, name))
         if frame is None:
             raise StateError("send_event: the route's dialect has no words for it")
@@ -318,6 +327,8 @@ class WebSocket:
             ConnectionClosed: the connection ended first.
             StateError: the route's dialect has no requests, or 1,000 of them wait already.
         """
+        if self.conversation is None and self.closed:
+            raise self.connection.closed_error()
         if self.conversation is None:
             raise StateError("request: the route has no dialect")
         return await self.conversation.ask(name, data, timeout, type)
@@ -341,7 +352,7 @@ class WebSocket:
             on_receive: called for each message.
             on_connect: called once, first.
             on_disconnect: called once, last; may take `code` and `reason`.
-            dialect: how messages look on the wire; default: the application's, or `Raw()`.
+            dialect: how messages look on the wire; default: that of the router, or `Raw()`.
 
         Raises:
             RegistrationError: a parameter of a function cannot be filled.
@@ -419,7 +430,7 @@ class WebSocket:
         It begins with what the lifespan yielded.
         """
         if self._state is None:
-            self._state = State(dict(self.handshake.scope.get("state") or {}))
+            self._state = State(dict(self.handshake.state))
         return self._state
 
     @property

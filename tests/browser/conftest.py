@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
-from examples import htmx_chat
+from examples import htmx_chat, whythawk
 from examples.demo import app
 from tests.browser.server import SECONDS, serving
 from tests.browser.tab import Tab
@@ -75,3 +75,4 @@ async def open_tab(visit: Visit, origin: str) -> AsyncIterator[OpenTab]:
 @pytest.fixture(autouse=True)
 def _no_old_messages() -> None:
     htmx_chat.lines.clear()
+    whythawk.entries.clear()

@@ -11,6 +11,8 @@ import uvicorn
 
 from wirework.types import ASGIApp
 
+NATIVE = "wirework.transports.native:NativeProtocol"
+
 SECONDS = 15.0
 """How long to wait for anything before a test fails."""
 
@@ -37,12 +39,16 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve `app` on a free port; yields its origin, such as `http://127.0.0.1:40001`."""
+async def serving(app: ASGIApp, *, port: int = 0, ws: Any = "auto") -> AsyncIterator[str]:
+    """Serve `app`, on a free port unless it is given; yields `http://127.0.0.1:40001`, its origin.
+
+    `ws` is what carries WebSockets, as Uvicorn calls it: `NATIVE` is what `wirework run` takes.
+    """
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
-        port=0,
+        port=port,
+        ws=ws,
         log_level="warning",
         lifespan="on",
         timeout_graceful_shutdown=1,

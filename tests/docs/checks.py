@@ -191,3 +191,71 @@ async def failing(names: Names) -> None:
         await ws.send_json({"item": "tea", "count": 1})
         assert (await ws.receive_json())["error"]["code"] == "sold_out"
     assert names["log"] == ["roll back: sold_out"]
+
+
+async def events(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/room/hall") as ws:
+        await ws.receive_json()
+        for name in ("say", "shout", "unknown"):
+            await ws.send_json({"type": name, "data": {"text": "hello"}})
+            await ws.receive_json()
+        await ws.close(1001)
+    log = ["open", ("say", 5, None), "close", "open", "close", "hall left with 1001"]
+    assert names["log"] == log
+
+
+async def controllers(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/basket") as ws:
+        await ws.send_json({"name": "tea"})
+        await ws.close(1001)
+    assert names["log"] == ["open", "left 3 behind, 1001", "close"]
+
+
+async def callbacks(names: Names) -> None:
+    log = names["log"]
+    log.clear()
+    async with TestClient(names["app"]) as client:
+        async with client.connect("/chat/ada") as ws:
+            await ws.send_json({"text": "hello"})
+            assert await ws.receive_json() == {"statusCode": 201, "body": {"said": ["hello"]}}
+            await ws.close(1001)
+        with pytest.raises(HandshakeRefused):
+            async with client.connect("/chat/eve"):
+                pass
+    assert log == ["ada said 1, 1001", "ada is gone", "eve is gone"]
+
+
+async def streams(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/clock") as ws:
+        await ws.send_json({"type": "tick", "id": 1, "data": {"seconds": 3600}})
+        await ws.send_json({"type": "tick", "id": 2, "data": {"seconds": 3600}})
+        await ws.send_json({"type": "cancel", "id": 2})
+        assert (await ws.receive_json())["id"] == 1
+        await ws.send_json({"type": "cancel", "id": 1})
+        assert await ws.receive_json() == {"type": "end", "id": 1, "data": {"count": 1}}
+        assert names["log"] == ["stopped"]
+        assert await ws.receive_json() == {"type": "end", "id": 2, "data": {"count": 0}}
+
+
+async def server_messages(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        async with client.connect("/room") as ada, client.connect("/room") as bob:
+            await ada.send_json({"type": "say", "data": {"text": "hi"}})
+            assert await bob.receive_json() == {"type": "said", "data": {"text": "hi"}}
+            answer = await client.post("/alarm", json={"text": "fire"})
+            assert answer.json() == {"told": 2}
+            for ws in (ada, bob):
+                assert await ws.receive_json() == {"type": "alarm", "data": "fire"}
+    assert names["people"] == set()
+
+
+async def middleware(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/desk") as ws:
+        await ws.send_json({"type": "say", "data": {"text": "tea"}})
+        await ws.receive_json()
+        await ws.send_json({"type": "say", "data": {"text": 5}})
+        await ws.receive_json()
+        await ws.send_json({"type": "unknown"})
+        await ws.receive_json()
+    log = ["say took 0 s", "say failed: ValidationError", "say took 0 s"]
+    assert names["log"] == log

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import secrets
 import sys
 import tempfile
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -37,10 +39,13 @@ def _run_plain(options: argparse.Namespace, seed: int) -> None:
     from tests.fuzz.inputs import change, first_inputs, try_input
 
     random = Random(seed)
-    kept = first_inputs(planted=options.planted)
-    for _ in range(options.runs):
-        try_input(change(random.choice(kept), random), planted=options.planted)
-    print(f"{options.runs} runs, nothing broke")
+    first = first_inputs(planted=options.planted)
+    end = time.monotonic() + (options.seconds or math.inf)
+    runs = 0
+    while runs < options.runs and time.monotonic() < end:
+        try_input(change(random.choice(first), random), planted=options.planted)
+        runs += 1
+    print(f"{runs} runs, nothing broke")
 
 
 def _run_guided(options: argparse.Namespace, seed: int) -> None:
@@ -48,17 +53,21 @@ def _run_guided(options: argparse.Namespace, seed: int) -> None:
     with atheris.instrument_imports(include=["wirework.dialects", "wirework.json"]):
         from tests.fuzz import inputs
 
+    first = inputs.first_inputs(planted=options.planted)
+
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         random = Random(seed)
-        if random.random() < 0.3:
+        what = random.random()
+        if what < 0.2:
             return bytes(atheris.Mutate(data, max_size))
-        return inputs.change(data, random)[:max_size]
+        # libFuzzer forgets inputs that lead nowhere new, but what they say is still worth a change
+        return inputs.change(random.choice(first) if what < 0.6 else data, random)[:max_size]
 
     folder = Path(tempfile.mkdtemp(prefix="wirework-fuzz-"))
-    for number, data in enumerate(inputs.first_inputs(planted=options.planted)):
+    for number, data in enumerate(first):
         (folder / str(number)).write_bytes(data)
     limits = [f"-runs={options.runs}", f"-max_total_time={options.seconds}", f"-seed={seed}"]
-    others = ["-max_len=8192", "-timeout=10", f"-artifact_prefix={folder}/"]
+    others = ["-max_len=8192", "-timeout=30", f"-artifact_prefix={folder}/"]
     atheris.Setup(
         [sys.argv[0], *limits, *others, str(folder)],
         lambda data: inputs.try_input(data, planted=options.planted),

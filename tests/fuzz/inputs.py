@@ -61,7 +61,7 @@ def change(data: bytes, random: Random) -> bytes:
 
 
 def _targets(planted: bool) -> Sequence[Target]:
-    return [Target("a dialect with a bug", _Planted(), True)] if planted else TARGETS
+    return [Target("the planted bug", _Planted(), True)] if planted else TARGETS
 
 
 def _packed(number: int, adapter: int, frames: list[Frame]) -> bytes:

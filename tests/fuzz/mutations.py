@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -28,10 +28,28 @@ TOKENS = [
 ]
 """What breaks parsers, and the words of the dialects."""
 
+
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 _VALUES: list[Any] = [
     *[None, True, False, 0, -1, 1.5, 2**53, 2**53 + 1, -(2**53) - 1, 2**64, 10**400, float("nan")],
     *["", "a", "ping", "pong", "auth", "answer", "cancel", "error", "\ud800", "x" * 300],
-    *[[], {}, [[]], {"": None}, {"token": "t"}, {"type": "a", "id": 1}, {"__pp": "ping"}],
+    *[
+        [],
+        {},
+        [[]],
+        _nested(400),
+        _nested(700),
+        {"": None},
+        {"token": "t"},
+        {"type": "a", "id": 1},
+        {"__pp": "ping"},
+    ],
 ]
 _KEYS = [
     *["type", "id", "ask", "data", "error", "code", "message", "token", "state", "__pp", "", "a"],
@@ -49,19 +67,23 @@ def mutate(frame: Frame, random: Random) -> Frame:
 def _change_json(frame: Frame, random: Random) -> Frame:
     try:
         value = json.loads(frame)
-        place = random.choice(list(_places(value, ())))
+        place = random.choice(_places(value))
         text = json.dumps(_changed(value, place, random))
     except (ValueError, RecursionError):
         return _change_text(frame, random)
     return text if isinstance(frame, str) else text.encode()
 
 
-def _places(value: Any, place: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+def _places(value: Any) -> list[tuple[Any, ...]]:
     """Return the path of everything in decoded JSON, the whole first."""
-    yield place
-    if isinstance(value, dict | list):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield from _places(value[key], (*place, key))
+    found: list[tuple[Any, ...]] = [()]
+    items = [value]
+    for place, item in zip(found, items, strict=False):  # both grow meanwhile
+        if isinstance(item, dict | list):
+            for key in item if isinstance(item, dict) else range(len(item)):
+                found.append((*place, key))
+                items.append(item[key])
+    return found
 
 
 def _changed(value: Any, place: tuple[Any, ...], random: Random) -> Any:

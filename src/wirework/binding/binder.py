@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from uuid import UUID
 
 from ..errors import RegistrationError
@@ -27,13 +28,29 @@ _EMPTY: Any = inspect.Parameter.empty
 
 
 class Extra(NamedTuple):
-    """A parameter that only some functions may take, by its name or its type."""
+    """A parameter that only some functions may take, by its name or its type.
 
-    kind: type
+    A parameter of its name that is annotated with another type is the payload's, unless `is_sure`:
+    then it is refused.
+    """
+
+    kind: Any
     get: Getter
     is_per_message: bool = False
     takes_any: bool = True
-    """Whether a parameter of its name may be annotated `Any`: not where that may be a payload's."""
+    """Whether it may be annotated `Any`: not where that may be a payload's."""
+    is_sure: bool = False
+
+    def fits(self, annotation: Any) -> bool:
+        """Whether a parameter of its name, annotated like this, takes it."""
+        if annotation is _EMPTY:
+            return True
+        if annotation in (Any, object):
+            return self.takes_any
+        wanted, given = _members(annotation), _members(self.kind)
+        return self.kind is object or all(
+            any(each == kind or _is_subclass(each, kind) for kind in wanted) for each in given
+        )
 
 
 class Binder:
@@ -195,10 +212,15 @@ class _Compilation:
 
     def _extra(self, name: str, annotation: Any) -> Extra | None:
         named = self.extra.get(name)
-        if named is not None and (
-            annotation in (_EMPTY, named.kind) or (annotation is Any and named.takes_any)
-        ):
+        if named is not None and named.fits(annotation):
             return named
+        if named is not None and named.is_sure:
+            raise RegistrationError(
+                self.where,
+                f"parameter {name!r} is annotated {_type_name(annotation)}, "
+                f"but it would be given {_type_name(named.kind)}",
+                "annotate it so, or choose another name for what the message carries",
+            )
         own = [each for each in self.extra.values() if _is_own(each.kind)]
         return next((each for each in own if annotation is each.kind), None)
 
@@ -417,6 +439,13 @@ class _PayloadField:
         return getattr(context.payload, self.name)
 
 
+def _members(annotation: Any) -> list[Any]:
+    """Return the types of a union, None aside, or the type itself."""
+    if get_origin(annotation) in (Union, UnionType):
+        return [each for each in get_args(annotation) if each is not NoneType]
+    return [annotation]
+
+
 def _is_own(kind: Any) -> bool:
     """Whether a parameter may be known by this type alone."""
     return isinstance(kind, type) and kind.__module__ != "builtins"
@@ -443,7 +472,9 @@ def _get_data(context: Context) -> Any:
 
 
 def _is_subclass(annotation: Any, known: type) -> bool:
-    if not isinstance(annotation, type) or getattr(known, "_is_protocol", False):
+    if not isinstance(annotation, type) or not isinstance(known, type):
+        return False
+    if get_origin(annotation) or get_origin(known) or getattr(known, "_is_protocol", False):
         return False
     return issubclass(annotation, known)
 

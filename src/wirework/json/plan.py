@@ -12,6 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from ..errors import MalformedMessage, ValidationError
+from .defaults import fill_defaults, needs_defaults
 from .foreign import is_foreign, pydantic_adapter, read, read_loosely, readable
 from .form import loosen
 from .problems import find_problems, problem_of
@@ -50,6 +51,7 @@ class Plan:
         """Only msgspec's own decoder can do it: the text of a number or value matters."""
         self.keeps_integers = any(_tells_numbers_apart(info) for info in seen)
         """It matters whether a long number was an integer or a float."""
+        self._lacks_defaults = any(needs_defaults(info) for info in seen)
         self._is_plain = not any(_needs_options(info) for info in seen)
 
     def decoder(self) -> Callable[[bytes | str], Any]:
@@ -67,7 +69,10 @@ class Plan:
 
     def bare_decoder(self) -> Callable[[bytes | str], Any]:
         """Return msgspec's decoder of the type, with msgspec's errors."""
-        return msgspec.json.Decoder(self.type, dec_hook=read).decode
+        decode = msgspec.json.Decoder(self.type, dec_hook=read).decode
+        if self._lacks_defaults:
+            return lambda data: fill_defaults(decode(data))
+        return decode
 
     def converter(self, *, strict: bool) -> Callable[[object], Any]:
         """Return a function from decoded builtins to the type, with the protocol's errors."""
@@ -84,6 +89,12 @@ class Plan:
 
     def bare_converter(self, *, strict: bool) -> Callable[[object], Any]:
         """Return the same with msgspec's errors."""
+        convert = self._bare_converter(strict=strict)
+        if self._lacks_defaults:
+            return lambda value: fill_defaults(convert(value))
+        return convert
+
+    def _bare_converter(self, *, strict: bool) -> Callable[[object], Any]:
         type, convert = self.type, msgspec.convert
         if strict and self._is_plain:
             # Without keywords the call takes a third of the time.

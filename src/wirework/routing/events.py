@@ -76,8 +76,7 @@ class Events:
             raise RegistrationError(self.where, "on() has no name", "write @events.on('name')")
         if not isinstance(name, str) or not name:
             raise RegistrationError(where, f"name: expected a str, got {name!r}")
-        if name in self._functions:
-            raise RegistrationError(where, f"{name!r} has a function already")
+        self._refuse_taken(where, name)
         if after is not None and after not in self._functions:
             raise RegistrationError(
                 where, f"after: no message is called {after!r} yet", "register that one first"
@@ -85,6 +84,7 @@ class Events:
 
         def decorate(function: F) -> F:
             check_functions(where, function)
+            self._refuse_taken(where, name)
             event = EventFunction(name, function, after, local_names(function))
             for compiler in self._compilers:
                 compiler.add_function(event)
@@ -92,6 +92,10 @@ class Events:
             return function
 
         return decorate
+
+    def _refuse_taken(self, where: str, name: str) -> None:
+        if name in self._functions:
+            raise RegistrationError(where, f"{name!r} has a function already")
 
     def on_connect(self, function: F) -> F:
         """Run `function` before the handshake is answered; it may refuse it."""
@@ -125,7 +129,8 @@ class Events:
         return self._add_hook("after", function)
 
     def _add_hook(self, kind: HookKind, function: F) -> F:
-        check_functions(f"{self.where}, {kind} hook", function)
+        where = f"{self.where}, {kind} hook"
+        check_functions(where, function)
         single = kind in ("connect", "ready", "disconnect")
         if single and any(hook.kind == kind for hook in self._hooks):
             raise RegistrationError(self.where, f"there is an on_{kind} already")

@@ -264,10 +264,11 @@ class Router:
         _check_options(where, dialect, auth, middleware)
 
         def decorate(kind: C) -> C:
+            _check_controller(where, kind)
             names = local_names(*(each for each in vars(kind).values() if callable(each)))
             routes = self._take_methods(kind)
             if path is not None:
-                _check_controller(where, kind)
+                _check_receives(where, kind)
                 routes.append(
                     WebSocketRoute(
                         where=where,
@@ -421,6 +422,9 @@ def _check_controller(where: str, kind: type) -> None:
         raise RegistrationError(
             where, f"expected a subclass of Controller, got {kind!r}", "write class X(Controller)"
         )
+
+
+def _check_receives(where: str, kind: type) -> None:
     if not callable(getattr(kind, "on_receive", None)):
         raise RegistrationError(
             f"{where}, {kind.__name__}",

@@ -82,17 +82,19 @@ def check_path(verb: str, path: object) -> None:
     raise RegistrationError(verb, f"path: expected a str such as '/path', got {path!r}")
 
 
-def check_functions(where: str, *functions: object) -> None:
-    """Refuse handlers and hooks that are no functions; None is a hook that is not there."""
-    for function in functions:
-        if isinstance(function, type):
+def check_functions(where: str, function: object, *hooks: object) -> None:
+    """Refuse a handler or hooks that are no functions; None is a hook that is not there."""
+    if function is None:
+        raise RegistrationError(where, "expected a function, got None")
+    for each in (function, *hooks):
+        if isinstance(each, type):
             raise RegistrationError(
-                f"{where}, {name_of(function)}",
+                f"{where}, {name_of(each)}",
                 "expected a function, got a class",
                 "give it a function, or a method of an object",
             )
-        if function is not None and not callable(function):
-            raise RegistrationError(where, f"expected a function, got {function!r}")
+        if each is not None and not callable(each):
+            raise RegistrationError(where, f"expected a function, got {each!r}")
 
 
 def check_dialect(where: str, dialect: object) -> None:

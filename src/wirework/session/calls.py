@@ -28,7 +28,16 @@ _MAX_UNWANTED = 1000
 class Calls:
     """Runs the calls of one connection and says their answers in its dialect."""
 
-    __slots__ = ("_done", "_in_handler", "_streams", "_unwanted", "endpoint", "lasting", "ws")
+    __slots__ = (
+        "_done",
+        "_in_handler",
+        "_starting",
+        "_streams",
+        "_unwanted",
+        "endpoint",
+        "lasting",
+        "ws",
+    )
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         self.endpoint = endpoint
@@ -36,14 +45,19 @@ class Calls:
         self.lasting = Store()
         self._in_handler: list[asyncio.Task[None]] | None = None
         """Workers to cancel when the peer goes: those in the handler, not in its cleanup."""
-        self._streams: dict[Id, asyncio.Task[None]] | None = None
-        """Calls whose stream the client may cancel."""
+        self._streams: dict[asyncio.Task[None], Id] | None = None
+        """Workers that say a stream, which the client may cancel, and which call they answer."""
+        self._starting: set[Id] | None = None
+        """Calls whose turn has come, but whose stream has not begun."""
         self._unwanted: set[Id] | None = None
         self._done: set[str] | None = None
         """Names of messages that were handled, where the order of messages is checked."""
 
     async def run_call(self, call: Call) -> None:
         """Run the function for `call` and send what it says; errors are answered too."""
+        if call.id is not None:
+            self._starting = set() if self._starting is None else self._starting
+            self._starting.add(call.id)
         try:
             function = self.endpoint.find(call.name, is_debug=self._is_debug)
             if function.after is not None:
@@ -58,11 +72,14 @@ class Calls:
                 self._done = {*(self._done or ()), call.name}
         except Exception as error:
             await self.fail(error, call)
+        finally:
+            if call.id is not None:
+                self._forget(call.id)
 
     async def answer(self, value: Any, call: Call) -> None:
         """Send what a function has returned, where nothing is done around messages."""
         if type(value) is AsyncGeneratorType:
-            frame, then = None, await self._stream(value, call)
+            frame, then = await self._stream(value, call)
         else:
             frame, then = self._encode(value, call)
         if frame is not None and self.ws.connection.is_open:
@@ -72,13 +89,20 @@ class Calls:
 
     def cancel(self, id: Id) -> None:
         """End the stream that answers call `id`, or drop the call if its turn has not come."""
-        worker = (self._streams or {}).pop(id, None)
-        if worker is not None:
+        streams = self._streams or {}
+        workers = [worker for worker, answered in streams.items() if answered == id]
+        for worker in workers:
+            del streams[worker]
             worker.cancel()
-        elif self.ws.connection.inbox:
+        if not workers and (self.ws.connection.inbox or id in (self._starting or ())):
             self._unwanted = self._unwanted or set()
             if len(self._unwanted) < _MAX_UNWANTED:
                 self._unwanted.add(id)
+
+    def _forget(self, id: Id) -> None:
+        """Forget a call that is over, and that it was cancelled."""
+        (self._starting or set()).discard(id)
+        (self._unwanted or set()).discard(id)
 
     def cancel_handlers(self) -> None:
         """Cancel what runs now, but none of its cleanup."""
@@ -131,7 +155,7 @@ class Calls:
         else:
             value = await _value(plan, context)
         if type(value) is AsyncGeneratorType:
-            return None, await self._stream(value, call)
+            return await self._stream(value, call)
         context.result = value
         return self._encode(value, call)
 
@@ -148,39 +172,41 @@ class Calls:
 
     # --- streams --------------------------------------------------------------------------------
 
-    async def _stream(self, values: AsyncGenerator[Any, None], call: Call) -> Close | None:
-        """Say every value; return how the connection ends after the last one."""
+    async def _stream(
+        self, values: AsyncGenerator[Any, None], call: Call
+    ) -> tuple[Frame | None, Close | None]:
+        """Say every value; return the frame that tells the end, and how the connection ends."""
         said = _Count()
         try:
             if call.id is None:
-                return await self._say_all(values, call, said)
-            return await self._say_numbered(values, call, call.id, said)
+                return None, await self._say_all(values, call, said)
+            then = await self._say_numbered(values, call, call.id, said)
         finally:
             await values.aclose()
+        return self.say(Ended(call.name, call.id, said.number)), then
 
     async def _say_numbered(
         self, values: AsyncGenerator[Any, None], call: Call, id: Id, said: _Count
     ) -> Close | None:
-        """Say every value with its number, and the end; the client may cancel it."""
+        """Say every value with its number; the client may cancel it."""
         task = asyncio.current_task()
         assert task is not None
-        streams = self._streams = {} if self._streams is None else self._streams
-        streams[id] = task
         self.listen()
-        then = None
+        if id in (self._unwanted or ()):
+            return None
+        streams = self._streams = {} if self._streams is None else self._streams
+        streams[task] = id
         try:
-            if id not in (self._unwanted or ()):
-                then = await self._say_all(values, call, said)
+            then = await self._say_all(values, call, said)
+            if task not in streams:
+                task.uncancel()  # the generator went on regardless
+            return then
         except asyncio.CancelledError:
-            if id in streams or task.uncancel():
+            if task in streams or task.uncancel():
                 raise
+            return None
         finally:
-            streams.pop(id, None)
-            (self._unwanted or set()).discard(id)
-        frame = self.say(Ended(call.name, id, said.number))
-        if frame is not None and self.ws.connection.is_open:
-            await self.ws.send_frame(frame)
-        return then
+            streams.pop(task, None)
 
     async def _say_all(
         self, values: AsyncGenerator[Any, None], call: Call, said: _Count
@@ -227,19 +253,24 @@ class Calls:
             # a call with an id waits for its answer
             return (None if call.id is None else self.say(Result(None, call.name, call.id))), None
         if isinstance(value, Close):
-            raise value
+            return None, value
         number = None if call.id is None else index
         if not isinstance(value, Reply):
             return self.say(Result(value, call.name, call.id, number)), None
-        return self.say(self._output_of(value, call, number)), value.then
+        output = self._output_of(value, call, number)
+        frame, then = self.say(output), value.then
+        if frame is None and then is None and isinstance(output, Failure):
+            code = closecodes.POLICY if (value.status or 0) < 500 else closecodes.INTERNAL_ERROR
+            then = Close(code, closecodes.shorten_reason(output.message))
+        return frame, then
 
     def _output_of(self, reply: Reply, call: Call, index: int | None) -> Output:
-        if reply.is_error and not self.endpoint.dialect.has_statuses:
-            details = None if isinstance(reply.body, str) else reply.body
-            return Failure(reply.status or 0, reply.message, details, call.name, call.id)
         body = reply.body
         if reply.include is not None or reply.exclude is not None:
             body = self._selected(reply)
+        if reply.is_error and not self.endpoint.dialect.has_statuses:
+            details = None if isinstance(body, str) else body
+            return Failure(reply.status or 0, reply.message, details, call.name, call.id)
         return Result(body, reply.name or call.name, call.id, index, reply.status)
 
     def _selected(self, reply: Reply) -> Any:
@@ -330,10 +361,20 @@ async def _value(plan: Plan, context: Context) -> Any:
 
 
 async def _in_threads(values: Any) -> AsyncGenerator[Any, None]:
-    from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+    from starlette.concurrency import run_in_threadpool
 
+    step: asyncio.Future[Any] | None = None
     try:
-        async for value in iterate_in_threadpool(values):
+        while True:
+            step = asyncio.ensure_future(run_in_threadpool(next, values, _END))
+            value = await asyncio.shield(step)
+            if value is _END:
+                return
             yield value
     finally:
+        if step is not None:  # a generator cannot be closed while its thread works
+            await asyncio.gather(step, return_exceptions=True)
         await run_in_threadpool(values.close)
+
+
+_END: Any = object()

@@ -130,6 +130,14 @@ class MessageEndpoint:
         functions = [*self.functions.values(), *((self.function,) if self.function else ())]
         return [*self.hooks.plans, *(each.plan for each in functions)]
 
+    @property
+    def opens_at_once(self) -> bool:
+        """Whether the handshake is answered without waiting and without the application's code."""
+        hooks, dialect = self.hooks, self.dialect
+        if hooks.controller or hooks.connect or self.auth or dialect.one_call or dialect.ready:
+            return False
+        return not any(plan.readers or plan.dependencies for plan in self.plans)
+
     def find(self, name: str, *, is_debug: bool) -> Function:
         """Return the function for messages called `name`.
 

@@ -28,6 +28,8 @@ class Requests:
     async def ask(self, name: str, value: Any, timeout: float, kind: Any) -> Any:
         """Send a request and return what the client answers, as a `kind`."""
         ws = self._session.ws
+        if not ws.connection.is_answered:
+            raise StateError("request: the handshake is not answered; ask in on_ready, or accept")
         if len(self._waiting) >= _MAX_WAITING:
             raise StateError(f"request: {_MAX_WAITING} wait for an answer already")
         self._count += 1

@@ -46,18 +46,21 @@ _alive: set[asyncio.Task[None]] = set()
 _UNREAD: Any = object()
 
 _NO_CREDENTIALS = "Could not validate credentials."
+_KNOWN = "this connection is authenticated already"
 
 
 class MessageSession(Calls):
     """One connection that speaks a dialect."""
 
-    __slots__ = ("_is_begun", "_is_over", "_over", "_requests", "_running")
+    __slots__ = ("_greeting", "_is_begun", "_is_over", "_over", "_requests", "_running")
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         super().__init__(endpoint, ws)
         self._running = 0
         self._is_begun = not (endpoint.auth or endpoint.dialect.one_call)
         """Whether the message that must come first has come."""
+        self._greeting: Any = _UNREAD
+        """What `on_ready` has returned."""
         self._is_over = False
         self._over: asyncio.Future[None] | None = None
         self._requests: Requests | None = None
@@ -141,8 +144,8 @@ class MessageSession(Calls):
             await ws.accept()
         if not self._is_begun:
             await self._expect_beginning()
-        elif self.endpoint.dialect.ready:
-            await self._say_ready(None)
+        else:
+            await self._say_ready(None, is_told=self.endpoint.dialect.ready)
 
     async def _refuse(self, error: Exception) -> None:
         ws = self.ws
@@ -196,10 +199,13 @@ class MessageSession(Calls):
 
     async def _authenticate(self, command: Authenticate) -> None:
         auth, ws = self.endpoint.auth, self.ws
+        call = Call(command.token, id=command.id)
         if auth is None:
             await self._say_ready(command.id)
             return
-        call = Call(command.token, id=command.id)
+        if self._is_begun:
+            await self.fail(Reject("authenticated", _KNOWN), call)
+            return
         try:
             async with Context(ws, ws.handshake, self.lasting, call) as context:
                 user = await call_plan(auth.verify, context)
@@ -212,17 +218,22 @@ class MessageSession(Calls):
         self._is_begun = True
         wheel().forget(self)
         await self._say_ready(command.id)
-        self.wake()
+        for _ in range(min(len(ws.connection.inbox), self.endpoint.concurrency)):
+            self.wake()
 
-    async def _say_ready(self, id: Any) -> None:
-        value = None
-        if self.endpoint.hooks.ready is not None:
-            try:
-                value = await self._run_hook(self.endpoint.hooks.ready)
-            except Exception as error:
-                await self.fail(error, None)
-                return
-        frame = self.say(Ready(value, id))
+    async def _say_ready(self, id: Any, *, is_told: bool = True) -> None:
+        """Begin the session: run `on_ready`, the first time, and tell the peer what it says."""
+        try:
+            if self._greeting is _UNREAD:
+                self._greeting = None
+                if self.endpoint.hooks.ready is not None:
+                    self._greeting = await self._run_hook(self.endpoint.hooks.ready)
+            if isinstance(self._greeting, Close):
+                raise self._greeting
+            frame = self.say(Ready(self._greeting, id)) if is_told else None
+        except Exception as error:
+            await self.fail(error, Call(None, id=id))
+            return
         if frame is not None and self.ws.connection.is_open:
             await self.ws.send_frame(frame)
 
@@ -231,7 +242,8 @@ class MessageSession(Calls):
         if isinstance(error, ValidationError):
             error = Reject("not_authenticated", _NO_CREDENTIALS)
         await self.fail(error, Call(None, id=call.id))
-        is_ours = not is_foreseen(error)
+        is_mapped = self.ws.app.exception_handlers.find(error) is not None
+        is_ours = not (is_mapped or is_foreseen(error))
         code = closecodes.INTERNAL_ERROR if is_ours else closecodes.NOT_AUTHENTICATED
         self.ws.connection.close(code, "" if is_ours else "not authenticated")
 
@@ -264,7 +276,8 @@ class MessageSession(Calls):
                 raise
         finally:
             self._running -= 1
-            self._unwanted = None
+            if not self._running:
+                self._unwanted = None
             connection.is_awaited = True
             if connection.is_ended and not self._running and not self._is_over:
                 self._is_over = True
@@ -403,6 +416,12 @@ class MessageSession(Calls):
         elif isinstance(command, Answer) and self._requests is not None:
             self._requests.settle(command)
 
+    @property
+    def has_names(self) -> bool:
+        """Whether messages of the dialect have names."""
+        dialect = self.endpoint.dialect
+        return dialect.has_names and dialect.name_in_query is None
+
     def ask(self, name: str, value: Any, timeout: float, kind: Any) -> Awaitable[Any]:
         """Ask the client and wait for its answer; see `WebSocket.request`."""
         if self._requests is None:
@@ -426,6 +445,7 @@ class MessageSession(Calls):
 
     def _finish(self) -> None:
         """Let go of the connection, or give it back to the handler that serves it."""
+        self.ws.conversation = None  # it would keep both alive until the garbage collector comes
         if self._over is None:
             self.ws.connection.finish()
         elif not self._over.done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..connection import Connection
+from ..handshake import Request
 from ..settings import Settings
 from ..types import Scope
 
@@ -18,8 +19,14 @@ class Application(Protocol):
     def settings(self) -> Settings:
         """Limits and timeouts of its connections."""
 
-    async def connect(self, connection: Connection, scope: Scope) -> None:
-        """Serve `connection`, whose handshake is `scope`, shaped like ASGI's.
+    def opens_at_once(self, path: str) -> bool:
+        """Whether `connect` for `path` waits for nothing and runs no code of the application.
+
+        Then it needs no task.
+        """
+
+    async def connect(self, connection: Connection, scope: Scope | Request) -> None:
+        """Serve `connection`, whose handshake is `scope`: ASGI's, or what stands for one.
 
         May return while the connection lives on; `connection.on_finished` is called at its end.
         """

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from ... import closecodes
 from .deflate import Agreement, DeflateError, Deflater, Inflater, deflater_of
-from .parser import WSMsgType
-from .wire import CONTINUATION, Sink, Wire
+from .parser import Reader
+from .wire import BINARY, CONTINUATION, TEXT, Sink, Wire
 
 __all__ = ["CompressedWire"]
-
-_TEXT = WSMsgType.TEXT
-_BINARY = WSMsgType.BINARY
-_take_plain = Wire.on_ws_frame
 
 
 class CompressedWire(Wire):
@@ -24,6 +20,8 @@ class CompressedWire(Wire):
         max_message_size: bytes of a message after inflation.
         threshold: messages under so many bytes go out plain.
     """
+
+    reader: ClassVar[type[Reader]] = Reader
 
     __slots__ = ("_inflater", "_is_deflated", "deflater", "extension")
 
@@ -42,29 +40,28 @@ class CompressedWire(Wire):
         self._is_deflated = False
         """Whether the fragments at hand are those of a compressed message."""
 
-    def on_ws_frame(self, transport: Any, frame: Any) -> None:
+    def on_frame(self, kind: int, frame: Any) -> None:
         """Take one frame; the payload is only valid within this call."""
-        kind = frame.msg_type
-        is_data = kind is _TEXT or kind is _BINARY
+        is_data = kind in (TEXT, BINARY)
         if frame.rsv1 and is_data and not frame.rsv2 and not frame.rsv3:
-            if self._is_plain and frame.fin:
+            if self.is_plain and frame.fin:
                 self._take_deflated(kind, frame)
             elif not self._is_lost:
-                self._take(int(kind), frame)
-        elif frame.payload_size > self._max_size and is_data and self._is_plain:
+                self._take(kind, frame)
+        elif frame.payload_size > self._max_size and is_data and self.is_plain:
             self._fail_size()
         else:
-            _take_plain(self, transport, frame)
+            super().on_frame(kind, frame)
 
     def _max_frame(self) -> int:
         """What cannot be compressed becomes a little larger by it."""
         return self._max_size + self._max_size // 64 + 64
 
-    def _take_deflated(self, kind: Any, frame: Any) -> None:
+    def _take_deflated(self, kind: int, frame: Any) -> None:
         data = self._inflate(frame.get_payload_as_memoryview(), self._max_size, is_last=True)
         if data is None:
             return
-        if kind is _BINARY:
+        if kind == BINARY:
             self.sink.feed(data)
             return
         try:

@@ -40,4 +40,4 @@ class Drain(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        self._wire.on_ws_disconnected(None)
+        self._wire.connection_lost(exc)

@@ -16,6 +16,11 @@ CLOSE: Final = 8
 PING: Final = 9
 PONG: Final = 10
 
+_SWITCHING: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: "
+)
+
 SHORT: Final = {
     opcode: tuple(bytes((0x80 | opcode, size)) for size in range(126)) for opcode in (1, 2)
 }
@@ -44,16 +49,17 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
     return control_frame(CLOSE, struct.pack("!H", code) + reason.encode())
 
 
-def switching(accept: bytes, subprotocol: str | None, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return the 101 answer (RFC 6455 section 4.2.2)."""
-    lines = [
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept
-    ]
+def switching(
+    accept: bytes, subprotocol: str | None, headers: Iterable[tuple[str, str]], fixed: bytes = b""
+) -> bytes:
+    """Return the 101 answer (RFC 6455 section 4.2.2); `fixed` are lines of headers, each ended."""
+    lines = [_SWITCHING, accept, b"\r\n", fixed]
     if subprotocol is not None:
-        lines += _lines([("Sec-WebSocket-Protocol", subprotocol)])
-    lines += _lines(headers)
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+        headers = [("Sec-WebSocket-Protocol", subprotocol), *headers]
+    for line in _lines(headers):
+        lines += (line, b"\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
 
 
 def response(status: int, headers: HeaderList, body: bytes) -> bytes:

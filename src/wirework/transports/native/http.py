@@ -1,14 +1,20 @@
-"""Uvicorn's HTTP protocol, with bounds on the head of a request and nothing lost at the upgrade."""
+"""The first protocol of a socket: upgrades by itself, and leaves the rest of HTTP to Uvicorn's own.
+
+Nothing is lost at the upgrade, and the head of a request has bounds.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ...timers import wheel
 from .frames import response
+from .protocol import NativeProtocol
+from .upgrade import BadUpgrade, read_upgrade
 
 __all__ = ["HttpProtocol"]
 
@@ -22,8 +28,96 @@ _MAX_HEAD = 64 * 1024
 _MAX_HEADERS = 256
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """What Uvicorn's own class lacks.
+class HttpProtocol(asyncio.Protocol):
+    """Looks at what comes first on a socket.
+
+    A request for a WebSocket that is whole and right goes to `NativeProtocol` at once; anything
+    else to Uvicorn's class for httptools, with the bounds of `BoundedHttp`.
+    """
+
+    __slots__ = ("_app_state", "_config", "_loop", "_server_state", "transport")
+
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not config.loaded:
+            config.load()
+        self._config = config
+        self._server_state = server_state
+        self._app_state = app_state
+        self._loop = _loop
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._server_state.connections.add(self)
+        clock = wheel()
+        clock.watch(self, clock.now() + HEAD_TIMEOUT)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone before anything came."""
+        self._leave()
+
+    def data_received(self, data: bytes) -> None:
+        """Take the first bytes from the socket, and hand it over."""
+        self._leave()
+        if not self._upgrades(data):
+            self._give_to(BoundedHttp).data_received(data)
+
+    def eof_received(self) -> None:
+        """The peer will send no more: the transport closes itself."""
+
+    def shutdown(self) -> None:
+        """Uvicorn shuts down: end this connection."""
+        self.transport.close()
+
+    def tick(self, now: float) -> None:
+        """Nothing came in time; the wheel calls it."""
+        self.transport.close()
+
+    def _leave(self) -> None:
+        wheel().forget(self)
+        self._server_state.connections.discard(self)
+
+    def _upgrades(self, data: bytes) -> bool:
+        """Whether `data` begins with a whole request for a WebSocket, which is then served."""
+        kind = self._config.ws_protocol_class
+        end = data.find(b"\r\n\r\n", 0, _MAX_HEAD)
+        if end < 0 or kind is not NativeProtocol or b"websocket" not in data[:end].lower():
+            return False
+        head = data if end + 4 == len(data) else data[: end + 4]
+        if head.count(b"\r\n") > _MAX_HEADERS:
+            return False
+        try:
+            upgrade = read_upgrade(head)
+        except BadUpgrade:
+            return False
+        protocol = self._give_to(NativeProtocol)
+        protocol.begin(head, upgrade)
+        if head is not data and not self.transport.is_closing():
+            latest: Any = self.transport.get_protocol()
+            latest.data_received(data[end + 4 :])
+        return True
+
+    def _give_to(self, kind: Any) -> Any:
+        protocol = kind(
+            config=self._config,
+            server_state=self._server_state,
+            app_state=self._app_state,
+            _loop=self._loop,
+        )
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        return protocol
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Uvicorn's class, and what it lacks.
 
     A peer that is slow with the head of its request is ended, a head that is too large is refused
     with 431, and what came glued to an upgrade request is handed over.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from ... import closecodes
 from ...connection import Connection, Outgoing, State
+from ...handshake import Request
 from ...types import HeaderList, Scope
 from ..base import Application
 from .deflate import Deflater
@@ -18,7 +20,7 @@ from .wire import Wire
 if TYPE_CHECKING:
     from .protocol import NativeProtocol
 
-__all__ = ["Flusher", "NativeEntry", "NativeLink"]
+__all__ = ["Flusher", "NativeEntry", "NativeLink", "serve"]
 
 logger = logging.getLogger("wirework")
 
@@ -80,7 +82,7 @@ class NativeLink:
         """The task of the handshake, while it may still be cancelled for being too slow."""
         self.is_late = False
 
-    async def open(self, app: Application, scope: Scope) -> None:
+    async def open(self, app: Application, scope: Scope | Request) -> None:
         """Have the application answer the handshake."""
         task = self.opening = asyncio.current_task()
         try:
@@ -162,21 +164,24 @@ class NativeLink:
             wire.close(self.connection.close_code, self.connection.close_reason)
 
 
-def _joined(frames: list[Outgoing]) -> bytes:
-    parts: list[bytes] = []
-    for frame in frames:
+def _joined(frames: Sequence[Outgoing]) -> bytes:
+    if len(frames) == 1:
+        frame = frames[0]
         wire = frame.wire
-        if wire is not None:
-            parts.append(wire)
-            continue
-        data = frame.data
-        size = len(data)
-        parts.append(SHORT[frame.opcode][size] if size < 126 else frame_header(frame.opcode, size))
-        parts.append(data)
-    return b"".join(parts)
+        if wire is None:  # kept for the other connections that it goes to
+            wire = frame.wire = frame_header(frame.opcode, len(frame.data)) + frame.data
+        return wire
+    return b"".join(
+        [
+            SHORT[frame.opcode][size] + data
+            if (size := len(data := frame.data)) < 126
+            else frame_header(frame.opcode, size) + data
+            for frame in frames
+        ]
+    )
 
 
-def _deflated(frames: list[Outgoing], deflater: Deflater) -> bytes:
+def _deflated(frames: Sequence[Outgoing], deflater: Deflater) -> bytes:
     if max([len(frame.data) for frame in frames]) < deflater.threshold:
         return _joined(frames)
     return b"".join([_deflated_frame(frame, deflater) for frame in frames])
@@ -214,23 +219,37 @@ class NativeEntry:
         protocol, self._protocol = self._protocol, None
         if protocol is None or protocol.is_answered:
             raise RuntimeError("expected a handshake that is not answered")
-        link = NativeLink(protocol, app)
-        finished = None
-        if self._is_root:
-            link.connection.on_finished = protocol.release
-        else:
-            finished = asyncio.Event()
-            link.connection.on_finished = finished.set
-        protocol.take_over(link, is_held=self._is_root)
-        try:
-            await link.open(app, scope)
-            if finished is not None:
-                await finished.wait()
-        except BaseException as error:
-            protocol.end(_code_for(error))
-            await _end(link.connection, error, finished)
-            protocol.release()
-            raise
+        await serve(protocol, NativeLink(protocol, app), app, scope, is_held=self._is_root)
+
+
+async def serve(
+    protocol: NativeProtocol,
+    link: NativeLink,
+    app: Application,
+    scope: Scope | Request,
+    *,
+    is_held: bool,
+) -> None:
+    """Have `app` serve the connection of `link`.
+
+    Returns when it has ended; where the protocol holds it, when the handshake is answered.
+    """
+    finished = None
+    if is_held:
+        link.connection.on_finished = protocol.release
+    else:
+        finished = asyncio.Event()
+        link.connection.on_finished = finished.set
+    protocol.take_over(link, is_held=is_held)
+    try:
+        await link.open(app, scope)
+        if finished is not None:
+            await finished.wait()
+    except BaseException as error:
+        protocol.end(_code_for(error))
+        await _end(link.connection, error, finished)
+        protocol.release()
+        raise
 
 
 async def _end(

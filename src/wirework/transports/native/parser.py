@@ -2,14 +2,17 @@
 
 Used beyond its public interface: `picows.picows.WSProtocol`, its constructor, that it parses what
 is put into `get_buffer` and `buffer_updated`, that it writes only through the transport given to it
-when `ssl_object` is set, and that it announces a violation by writing a close frame. Whatever else
-it would do (answering the handshake, pinging, closing) is done elsewhere; its writes come here.
+when `ssl_object` is set, that it announces a violation by writing a close frame, that it refuses a
+second close frame until `connection_made` is called again, and that it keeps nothing from a frame
+behind which nothing has come. Whatever else it would do (answering the handshake, pinging, closing)
+is done elsewhere; its writes come here.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, Protocol
 
 from picows import (
     WSAutoPingStrategy,
@@ -20,7 +23,12 @@ from picows import (
     picows,
 )
 
-__all__ = ["WSListener", "WSMsgType", "feed", "make_parser"]
+__all__ = ["Bench", "Hearer", "PlainReader", "Reader", "bench_of"]
+
+_BINARY: Final = WSMsgType.BINARY
+_CLOSE: Final = 8
+_WHOLE_TEXT: Final = 0x81
+_MASKED: Final = 0x80
 
 _REQUEST = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
@@ -56,7 +64,10 @@ class _NoSocket:
 
 _QUIET = _Quiet()
 _NO_SOCKET = _NoSocket()
-_shared_headers: Any = None
+_BUFFER: Final = 8 * 1024
+"""Bytes of a parser's buffer; it grows with frames that are larger."""
+_MAX_KEPT: Final = 256 * 1024
+"""A parser whose buffer has grown larger is not used again."""
 
 
 class _Outlet:
@@ -89,26 +100,161 @@ class _Outlet:
     abort = close
 
 
-def make_parser(
-    listener: WSListener, on_violation: Callable[[int, str], None], max_frame_size: int
-) -> Any:
-    """Return a protocol that is ready for frames.
+class Hearer(Protocol):
+    """What hears the frames of one connection."""
+
+    is_plain: bool
+    """Whether a whole text or binary frame is a message for `sink`."""
+    sink: Any
+
+    def on_frame(self, kind: int, frame: Any) -> None:
+        """Take one frame; the payload is only valid within this call."""
+
+    def on_violation(self, code: int, reason: str) -> None:
+        """The peer has broken the protocol: nothing more will come."""
+
+
+class Reader(WSListener):
+    """A parser, lent to whatever connection has read something.
 
     Args:
-        listener: gets `on_ws_frame` for each frame, `on_ws_disconnected`, `pause_writing` and
-            `resume_writing`.
-        on_violation: called with close code and text when the peer breaks the protocol.
         max_frame_size: payload bytes; a frame that declares more is a violation with 1009.
     """
 
+    __slots__ = (
+        "_feed",
+        "_is_broken",
+        "_last",
+        "_outlet",
+        "_parser",
+        "get_buffer",
+        "has_close",
+        "view",
+        "wire",
+    )
+
+    def __init__(self, max_frame_size: int) -> None:
+        self.wire: Hearer | None = None
+        self.view: Any = None
+        """The buffer that was last read to."""
+        self._last: Any = None
+        """The last frame that was heard."""
+        self.has_close = False
+        """Whether a close frame was heard."""
+        self._is_broken = False
+        self._outlet: _Outlet | None = _Outlet(self._break)
+        self._parser = _make_parser(self, max_frame_size)
+        self.get_buffer: Any = self._parser.get_buffer
+        self._feed: Any = self._parser.buffer_updated
+        self._parser.connection_made(self._outlet)
+        view = self.get_buffer(-1)
+        view[: len(_REQUEST)] = _REQUEST
+        self._feed(len(_REQUEST))
+
+    def read(self, size: int, *, is_fresh: bool) -> bool:
+        """Take `size` bytes that were put into the buffer; `is_fresh`: they begin it.
+
+        Returns whether they end with a whole frame, so that this can read for anybody.
+        """
+        self._last = None
+        self._feed(size)
+        return self._last is not None and not self._last.tail_size and not self._is_broken
+
+    def on_ws_frame(self, transport: Any, frame: Any) -> None:
+        """Hand on what picows has found."""
+        self._last = frame
+        kind = int(frame.msg_type)
+        if kind == _CLOSE:
+            self.has_close = True
+        assert self.wire is not None
+        self.wire.on_frame(kind, frame)
+
+    def renew(self) -> None:
+        """Be ready for another connection, after a close frame."""
+        self.has_close = False
+        self._parser.connection_made(self._outlet)
+
+    def discard(self) -> None:
+        """Drop the parser: nothing is left to wait for the garbage collector."""
+        self.wire = self.view = self._last = None
+        self._parser = self._outlet = self._feed = self.get_buffer = None
+
+    def _break(self, code: int, reason: str) -> None:
+        self._is_broken = True
+        if self.wire is not None:
+            self.wire.on_violation(code, reason)
+
+
+class PlainReader(Reader):
+    """Takes the short way with whole messages of connections without compression."""
+
+    __slots__ = ("_are_texts",)
+
+    def __init__(self, max_frame_size: int) -> None:
+        self._are_texts = False
+        """Whether every frame that is read now is a whole text message."""
+        super().__init__(max_frame_size)
+
+    def read(self, size: int, *, is_fresh: bool) -> bool:
+        """Take `size` bytes that were put into the buffer; `is_fresh`: they begin it."""
+        if not is_fresh or not _are_texts(self.view, size):
+            return super().read(size, is_fresh=is_fresh)
+        self._are_texts = True
+        try:
+            self._feed(size)
+        finally:
+            self._are_texts = False
+        return not self._is_broken
+
+    def on_ws_frame(self, transport: Any, frame: Any) -> None:
+        """Hand on what picows has found."""
+        wire = self.wire
+        assert wire is not None
+        if self._are_texts and wire.is_plain:
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                wire.on_frame(1, frame)
+            else:
+                wire.sink.feed(text)
+            return
+        self._last = frame
+        kind = frame.msg_type
+        if not wire.is_plain or not frame.fin or frame.rsv1 or frame.rsv2 or frame.rsv3:
+            pass
+        elif kind is _BINARY:
+            wire.sink.feed(frame.get_payload_as_bytes())
+            return
+        self.has_close |= kind == _CLOSE
+        wire.on_frame(int(kind), frame)
+
+
+def _are_texts(view: Any, size: int) -> bool:
+    """Whether the first `size` bytes are whole text frames, none of them a fragment.
+
+    To look at the headers here costs a third of asking picows for the parts of each frame.
+    """
+    at = 0
+    while at + 4 <= size:
+        if view[at] != _WHOLE_TEXT:
+            return False
+        length = view[at + 1] - _MASKED
+        if 0 <= length < 126:
+            at += 6 + length
+        elif length == 126:
+            at += 8 + (view[at + 2] << 8 | view[at + 3])
+        else:
+            return False
+    return at == size
+
+
+def _make_parser(listener: WSListener, max_frame_size: int) -> Any:
+    """Return a protocol that awaits `_REQUEST`, and then frames."""
+
     def make_listener(request: Any) -> WSUpgradeResponseWithListener:
-        global _shared_headers
-        if _shared_headers is None:
-            _shared_headers = request.headers
-        request.headers = _shared_headers
         return WSUpgradeResponseWithListener(_RESPONSE, listener)
 
-    parser: Any = picows.WSProtocol(  # type: ignore[attr-defined]
+    return picows.WSProtocol(  # type: ignore[attr-defined]
         None,
         None,
         False,
@@ -123,19 +269,58 @@ def make_parser(
         False,
         max_frame_size,
         None,
-        2048,
+        _BUFFER,
     )
-    parser.connection_made(_Outlet(on_violation))
-    feed(parser, _REQUEST)
-    return parser
 
 
-def feed(parser: Any, data: bytes, is_over: Callable[[], bool] = lambda: False) -> None:
-    """Hand bytes to `parser` that were read before it had the socket, until `is_over()`."""
-    view = memoryview(data)
-    while view and not is_over():
-        buffer = parser.get_buffer(-1)
-        size = min(len(buffer), len(view))
-        buffer[:size] = view[:size]
-        parser.buffer_updated(size)
-        view = view[size:]
+class Bench:
+    """Where a reader waits for whoever reads next: connections without half a frame share it.
+
+    Args:
+        kind: of the readers.
+        max_frame_size: as `Reader` takes it.
+    """
+
+    __slots__ = ("_kind", "_max_frame_size", "reader")
+
+    def __init__(self, kind: type[Reader], max_frame_size: int) -> None:
+        self._kind = kind
+        self._max_frame_size = max_frame_size
+        self.reader = kind(max_frame_size)
+        """The one to read with."""
+
+    def take(self) -> Reader:
+        """Take the reader away, for a connection that has sent half a frame."""
+        reader, self.reader = self.reader, self._kind(self._max_frame_size)
+        return reader
+
+    def settle(self, reader: Reader) -> None:
+        """Make one that is between frames ready for others."""
+        reader.wire = None
+        if reader.has_close:
+            reader.renew()
+        if len(reader.get_buffer(-1)) > _MAX_KEPT:
+            reader.discard()
+            if reader is self.reader:
+                self.reader = self._kind(self._max_frame_size)
+        elif reader is not self.reader:
+            self.reader.discard()
+            self.reader = reader
+
+
+_benches: dict[asyncio.AbstractEventLoop, dict[tuple[type[Reader], int], Bench]] = {}
+
+
+def bench_of(kind: type[Reader], max_frame_size: int) -> Bench:
+    """Return the running loop's bench of such readers."""
+    loop = asyncio.get_running_loop()
+    found = _benches.get(loop)
+    if found is None:
+        for old in [old for old in _benches if old.is_closed()]:
+            del _benches[old]
+        found = _benches[loop] = {}
+    key = (kind, max_frame_size)
+    bench = found.get(key)
+    if bench is None:
+        bench = found[key] = Bench(kind, max_frame_size)
+    return bench

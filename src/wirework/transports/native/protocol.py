@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, cast
-from urllib.parse import unquote
+from collections.abc import Coroutine, Generator
+from contextvars import Context, copy_context
+from types import coroutine
+from typing import Any, Final, cast
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from ... import closecodes
 from ...connection import Connection
-from ...types import HeaderList, Scope
+from ...types import HeaderList
+from ..base import Application
 from .bridge import AsgiBridge
 from .compressed import CompressedWire
 from .deflate import negotiate
 from .frames import response, switching
-from .link import Flusher, NativeEntry, NativeLink
+from .link import Flusher, NativeEntry, NativeLink, serve
+from .request import NativeRequest
 from .upgrade import BadUpgrade, Upgrade, accept_key, read_upgrade
 from .wire import Sink, Wire
 
@@ -25,6 +30,9 @@ __all__ = ["NativeProtocol"]
 logger = logging.getLogger("uvicorn.error")
 _MAX_EARLY = 64 * 1024
 """Bytes kept that come before the handshake is answered; then the socket is not read."""
+
+_PROXIED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
+"""What Uvicorn's middleware for proxies looks at."""
 
 _flushers: dict[asyncio.AbstractEventLoop, Flusher] = {}
 
@@ -43,10 +51,9 @@ class NativeProtocol(asyncio.Protocol):
         "_is_held",
         "_is_paused",
         "_link",
-        "_scope",
+        "_request",
         "_server_state",
         "_sink",
-        "_upgrade",
         "flusher",
         "is_answered",
         "is_lost",
@@ -70,8 +77,8 @@ class NativeProtocol(asyncio.Protocol):
         self._early: bytearray | None = bytearray()
         """What came before picows had the socket; None: nothing more is heard."""
         self._sink: Sink | None = None
-        self._upgrade: Upgrade | None = None
-        self._scope: Scope | None = None
+        self._request: NativeRequest | None = None
+        """The request, until it is answered."""
         self._link: NativeLink | None = None
         self._is_held = False
         self._is_paused = False
@@ -92,8 +99,8 @@ class NativeProtocol(asyncio.Protocol):
         early = self._early
         if early is None:
             return
-        if self._upgrade is None and not self.is_answered:
-            self._begin(data)
+        if self._request is None and not self.is_answered:
+            self._read(data)
             return
         early += data
         if len(early) >= _MAX_EARLY and not self._is_paused:
@@ -107,7 +114,7 @@ class NativeProtocol(asyncio.Protocol):
         """The socket is gone before picows had it."""
         if self.wire is not None:
             self._hand_over()
-            self.wire.on_ws_disconnected(None)
+            self.wire.connection_lost(exc)
         else:
             self._gone()
 
@@ -178,8 +185,8 @@ class NativeProtocol(asyncio.Protocol):
         It compresses messages of `threshold` bytes and more if the peer can; None: it does not.
         """
         agreement = None
-        if threshold is not None and self._upgrade is not None:
-            agreement = negotiate(self._upgrade.extensions)
+        if threshold is not None and self._request is not None:
+            agreement = negotiate(self._request.upgrade.extensions)
         if threshold is None or agreement is None:
             return Wire(self.transport, sink, max_message_size)
         return CompressedWire(self.transport, sink, max_message_size, agreement, threshold)
@@ -190,17 +197,15 @@ class NativeProtocol(asyncio.Protocol):
         Raises:
             ValueError: a header that cannot be sent; nothing was answered.
         """
-        assert self._upgrade is not None
-        own = self._server_state.default_headers
-        default = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in own]
-        lines = [*default, *headers]
+        request = self._request
+        assert request is not None
         if wire.extension is not None:
-            lines.append(("Sec-WebSocket-Extensions", wire.extension))
-        answer = switching(accept_key(self._upgrade.key), subprotocol, lines)
+            headers = [*headers, ("Sec-WebSocket-Extensions", wire.extension)]
+        default = _default_lines(self._server_state.default_headers)
+        answer = switching(accept_key(request.upgrade.key), subprotocol, headers, default)
         self.is_answered = True
         self.wire = wire
         wire.on_gone = self._gone
-        self._upgrade = None
         self._log("[accepted]")
         self.transport.write(answer)
         if self._early or self.transport.get_protocol() is not self:
@@ -218,26 +223,51 @@ class NativeProtocol(asyncio.Protocol):
             return
         answer = response(status, headers, body)
         self.is_answered = True
-        self._early = self._upgrade = None
+        self._early = None
         self._log(status)
         self.transport.write(answer)
         self.transport.close()
 
     # --- within ---------------------------------------------------------------------------------
 
-    def _begin(self, request: bytes) -> None:
+    def _read(self, head: bytes) -> None:
         try:
-            self._upgrade = read_upgrade(request)
+            upgrade = read_upgrade(head)
         except BadUpgrade as error:
             logger.info("Invalid WebSocket upgrade: %s", error.reason)
             self.refuse(error.status, error.headers, error.reason.encode())
             return
+        self.begin(head, upgrade)
+
+    def begin(self, head: bytes, upgrade: Upgrade) -> None:
+        """Have the application answer a request that is right."""
         app = self._config.loaded_app
-        scope = self._scope = self._make_scope(self._upgrade)
-        scope["extensions"]["wirework.native"] = NativeEntry(self, is_root=_is_root(app))
-        bridge = self._sink = AsgiBridge(self, self._config, scope)
+        request = self._request = NativeRequest(
+            head, upgrade, self._config, self._app_state, self.transport
+        )
+        own = _own(app, upgrade)
+        if own is None:
+            self._start(self._call(app, request))
+            return
+        link = NativeLink(self, own)
+        call = self._serve(link, own, request)
+        if own.opens_at_once(request.path):
+            self._run_at_once(call)
+        else:
+            self._start(call)
+
+    def _run_at_once(self, call: Coroutine[Any, Any, None]) -> None:
+        """Run a call that waits for nothing, but perhaps after an error: a task is not worth it."""
+        context = copy_context()
+        try:
+            awaited = context.run(call.send, None)
+        except StopIteration:
+            return
+        self._start(_go_on(call, awaited), context)
+
+    def _start(self, call: Coroutine[Any, Any, None], context: Context | None = None) -> None:
         tasks = self._server_state.tasks
-        task = asyncio.get_running_loop().create_task(self._run(app, bridge))
+        task = asyncio.get_running_loop().create_task(call, context=context)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -248,13 +278,23 @@ class NativeProtocol(asyncio.Protocol):
             return
         if self._is_paused:
             self.transport.resume_reading()
-        parser = self.wire.start(bytes(early))
+        if early:
+            self.wire.take_early(bytes(early))
         if not self.transport.is_closing() and self.transport.get_protocol() is self:
-            self.transport.set_protocol(parser)
+            self.transport.set_protocol(self.wire)
 
-    async def _run(self, app: Any, bridge: AsgiBridge) -> None:
+    async def _serve(self, link: NativeLink, app: Application, request: NativeRequest) -> None:
         try:
-            result = await app(bridge.scope, bridge.receive, bridge.send)
+            await serve(self, link, app, request, is_held=True)
+        except Exception as error:
+            logger.error("Exception in ASGI application\n", exc_info=error)
+
+    async def _call(self, app: Any, request: NativeRequest) -> None:
+        scope = request.scope()
+        scope["extensions"]["wirework.native"] = NativeEntry(self, is_root=_is_root(app))
+        bridge = self._sink = AsgiBridge(self, self._config, scope)
+        try:
+            result = await app(scope, bridge.receive, bridge.send)
         except BaseException as error:
             bridge.failed(error)
             if isinstance(error, asyncio.CancelledError):
@@ -262,40 +302,21 @@ class NativeProtocol(asyncio.Protocol):
         else:
             bridge.returned(result)
 
-    def _make_scope(self, upgrade: Upgrade) -> Scope:
-        config, transport = self._config, self.transport
-        root: str = config.root_path
-        is_secure = transport.get_extra_info("sslcontext") is not None
-        return {
-            "type": "websocket",
-            "asgi": {"version": config.asgi_version, "spec_version": "2.5"},
-            "http_version": "1.1",
-            "scheme": "wss" if is_secure else "ws",
-            "server": _address(transport.get_extra_info("sockname")),
-            "client": _address(transport.get_extra_info("peername")),
-            "root_path": root,
-            "path": root + unquote(upgrade.raw_path.decode("ascii")),
-            "raw_path": root.encode("ascii") + upgrade.raw_path,
-            "query_string": upgrade.query_string,
-            "headers": upgrade.headers,
-            "subprotocols": upgrade.subprotocols,
-            "state": self._app_state.copy(),
-            "extensions": {"websocket.http.response": {}},
-        }
-
     def _log(self, what: object) -> None:
         """Write the line of the access log that Uvicorn's own protocols write."""
-        scope: Any = self._scope
-        self._scope = None
-        if scope is not None and logger.isEnabledFor(logging.INFO):
-            address, path = get_client_addr(scope), get_path_with_query_string(scope)
-            logger.info('%s - "WebSocket %s" %s', address, path, what)
+        request, self._request = self._request, None
+        if request is not None:
+            if logger.isEnabledFor(logging.INFO):
+                scope: Any = request.scope()
+                address, path = get_client_addr(scope), get_path_with_query_string(scope)
+                logger.info('%s - "WebSocket %s" %s', address, path, what)
+            request.compact()
 
     def _gone(self) -> None:
         """The socket is gone: keep nothing, so that nothing waits for the garbage collector."""
         self.is_lost = True
         sink, self._sink = self._sink, None
-        self.wire = self._early = self._upgrade = self._scope = None
+        self.wire = self._early = self._request = None
         if sink is not None:
             sink.lost()
         link, self._link = self._link, None
@@ -314,10 +335,38 @@ def flusher_of(loop: asyncio.AbstractEventLoop) -> Flusher:
     return _flushers[loop]
 
 
-def _address(address: Any) -> tuple[str, int | None] | None:
-    if isinstance(address, (list, tuple)) and len(address) >= 2:
-        return str(address[0]), int(address[1])
-    return (address, None) if isinstance(address, str) and address else None
+def _own(app: Any, upgrade: Upgrade) -> Application | None:
+    """Return the Wirework application that is the server's own, if nothing comes before it."""
+    if type(app) is ProxyHeadersMiddleware and _PROXIED.isdisjoint(upgrade.fields):
+        app = app.app
+    is_ours = hasattr(app, "opens_at_once") and hasattr(app, "connect")
+    return cast(Application, app) if is_ours else None
+
+
+@coroutine
+def _go_on(call: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """Go on with a call that has begun, and waits for `awaited`."""
+    try:
+        while True:
+            try:
+                yield awaited
+            except BaseException as error:
+                awaited = call.throw(error)
+            else:
+                awaited = call.send(None)
+    except StopIteration:
+        return
+
+
+_default: tuple[object, bytes] = (None, b"")
+
+
+def _default_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return the server's own headers as lines; Uvicorn makes a new list each second."""
+    global _default
+    if _default[0] is not headers:
+        _default = headers, b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    return _default[1]
 
 
 def _is_root(app: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from hashlib import sha1
@@ -11,8 +10,12 @@ from typing import Final, NamedTuple
 __all__ = ["BadUpgrade", "Upgrade", "accept_key", "read_upgrade"]
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CHARACTERS: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_TOKEN: Final = re.compile(_CHARACTERS + rb"+")
+_FIELDS: Final = re.compile(
+    rb"(?:" + _CHARACTERS + rb"++:[^\x00-\x08\x0a-\x1f\x7f]*+(?:\r\n(?!\Z)|\Z))*+"
+)
+_FIELD: Final = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*+)")
 _TARGET: Final = re.compile(rb"/[\x21\x24-\x7e]*")
 _HOST: Final = re.compile(rb"[0-9A-Za-z\-._~!$&'()*+;=%:\[\]]+")
 
@@ -36,10 +39,15 @@ class Upgrade(NamedTuple):
     query_string: bytes
     headers: list[tuple[bytes, bytes]]
     """In order, names in lower case."""
+    fields: dict[bytes, bytes]
+    """The headers by name; values of several of one name are joined by commas."""
     key: bytes
     subprotocols: list[str]
-    extensions: bytes
-    """All values of Sec-WebSocket-Extensions, joined."""
+
+    @property
+    def extensions(self) -> bytes:
+        """All values of Sec-WebSocket-Extensions."""
+        return self.fields.get(b"sec-websocket-extensions", b"")
 
 
 def read_upgrade(request: bytes) -> Upgrade:
@@ -52,26 +60,22 @@ def read_upgrade(request: bytes) -> Upgrade:
         BadUpgrade: what is wrong, with the status for the answer.
     """
     head, _, _ = request.partition(b"\r\n\r\n")
-    line, *lines = head.split(b"\r\n")
-    headers = [_read_header(each) for each in lines]
+    line, _, rest = head.partition(b"\r\n")
+    headers = _read_headers(rest)
     method, target = _read_line(line)
     if method != b"GET":
         raise BadUpgrade("expected the method GET", 405, (("allow", "GET"),))
-    _check_fields(headers)
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        fields[name] = value if name not in fields else fields[name] + b", " + value
+    _check_fields(fields)
     path, _, query = target.partition(b"?")
-    return Upgrade(
-        path,
-        query,
-        headers,
-        _read_key(headers),
-        _read_subprotocols(headers),
-        b", ".join(_values(headers, b"sec-websocket-extensions")),
-    )
+    return Upgrade(path, query, headers, fields, _read_key(fields), _read_subprotocols(fields))
 
 
 def accept_key(key: bytes) -> bytes:
     """Return the Sec-WebSocket-Accept that answers `key` (RFC 6455 section 4.2.2)."""
-    return base64.b64encode(sha1(key + _GUID).digest())
+    return binascii.b2a_base64(sha1(key + _GUID).digest(), newline=False)
 
 
 def _read_line(line: bytes) -> tuple[bytes, bytes]:
@@ -83,51 +87,50 @@ def _read_line(line: bytes) -> tuple[bytes, bytes]:
     return parts[0], parts[1]
 
 
-def _read_header(line: bytes) -> tuple[bytes, bytes]:
-    name, colon, value = line.partition(b":")
-    value = value.strip(b" \t")
-    if not colon or not _TOKEN.fullmatch(name) or _BAD_VALUE.search(value):
+def _read_headers(block: bytes) -> list[tuple[bytes, bytes]]:
+    if not _FIELDS.fullmatch(block):
         raise BadUpgrade("malformed header")
-    return name.lower(), value
+    found = _FIELD.findall(block)
+    return [(name.lower(), value.rstrip(b" \t")) for name, value in found]
 
 
-def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    return [value for each, value in headers if each == name]
-
-
-def _tokens(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    values = b",".join(_values(headers, name)).split(b",")
+def _tokens(fields: dict[bytes, bytes], name: bytes) -> list[bytes]:
+    values = fields.get(name, b"").split(b",")
     return [value.strip(b" \t") for value in values if value.strip(b" \t")]
 
 
-def _check_fields(headers: list[tuple[bytes, bytes]]) -> None:
-    hosts = _values(headers, b"host")
-    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+def _has_token(fields: dict[bytes, bytes], name: bytes, token: bytes) -> bool:
+    return fields.get(name, b"").lower() == token or token in [
+        each.lower() for each in _tokens(fields, name)
+    ]
+
+
+def _check_fields(fields: dict[bytes, bytes]) -> None:
+    if not _HOST.fullmatch(fields.get(b"host", b"")):
         raise BadUpgrade("expected one Host header, with one host")
-    if b"websocket" not in [each.lower() for each in _tokens(headers, b"upgrade")]:
+    if not _has_token(fields, b"upgrade", b"websocket"):
         raise BadUpgrade("expected Upgrade: websocket")
-    if b"upgrade" not in [each.lower() for each in _tokens(headers, b"connection")]:
+    if not _has_token(fields, b"connection", b"upgrade"):
         raise BadUpgrade("expected Connection: Upgrade")
-    lengths = _values(headers, b"content-length")
-    if _values(headers, b"transfer-encoding") or any(length.strip(b"0") for length in lengths):
+    if b"transfer-encoding" in fields or fields.get(b"content-length", b"").strip(b"0, "):
         raise BadUpgrade("a request for a WebSocket has no body")
-    if _values(headers, b"sec-websocket-version") != [b"13"]:
+    if fields.get(b"sec-websocket-version") != b"13":
         version = (("sec-websocket-version", "13"),)
         raise BadUpgrade("expected Sec-WebSocket-Version: 13", 426, version)
 
 
-def _read_key(headers: list[tuple[bytes, bytes]]) -> bytes:
-    keys = _values(headers, b"sec-websocket-key")
+def _read_key(fields: dict[bytes, bytes]) -> bytes:
+    key = fields.get(b"sec-websocket-key", b"")
     try:
-        if len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == 16:
-            return keys[0]
+        if len(binascii.a2b_base64(key, strict_mode=True)) == 16:
+            return key
     except binascii.Error:
         pass
     raise BadUpgrade("expected one Sec-WebSocket-Key of 16 bytes in base64")
 
 
-def _read_subprotocols(headers: list[tuple[bytes, bytes]]) -> list[str]:
-    tokens = _tokens(headers, b"sec-websocket-protocol")
+def _read_subprotocols(fields: dict[bytes, bytes]) -> list[str]:
+    tokens = _tokens(fields, b"sec-websocket-protocol")
     if not all(_TOKEN.fullmatch(token) for token in tokens):
         raise BadUpgrade("malformed Sec-WebSocket-Protocol")
     return list(dict.fromkeys(token.decode("ascii") for token in tokens))

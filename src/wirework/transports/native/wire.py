@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ... import closecodes
 from ...timers import wheel
@@ -17,7 +17,7 @@ from ...types import Frame
 from .deflate import Deflater
 from .draining import Drain
 from .frames import CLOSE, PING, PONG, close_frame, control_frame
-from .parser import WSListener, WSMsgType, feed, make_parser
+from .parser import PlainReader, Reader, bench_of
 
 __all__ = ["Sink", "Wire"]
 
@@ -32,8 +32,8 @@ LINGER = 2.0
 _GATHER = 64 * 1024
 """Bytes that are gathered at most before they are handed to the socket."""
 
-_TEXT = WSMsgType.TEXT
-_BINARY = WSMsgType.BINARY
+_MUCH = 4 * 1024
+"""Bytes of one read after which a parser's buffer may have grown."""
 _Utf8 = codecs.getincrementaldecoder("utf-8")
 
 
@@ -63,8 +63,8 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-class Wire(WSListener):
-    """The frame layer of one accepted connection.
+class Wire(asyncio.BufferedProtocol):
+    """The frame layer of one accepted connection, and the protocol of its socket.
 
     Args:
         transport: the socket's, plain or TLS.
@@ -77,20 +77,25 @@ class Wire(WSListener):
     deflater: Deflater | None = None
     """Makes the frames to write, where compression was agreed on."""
 
+    reader: ClassVar[type[Reader]] = PlainReader
+    """What finds the frames in what is read."""
+
     __slots__ = (
+        "_bench",
         "_close_sent",
         "_decoder",
         "_is_failing",
         "_is_gone",
         "_is_lost",
-        "_is_plain",
         "_max_size",
         "_opcode",
         "_out",
         "_out_size",
         "_parts",
         "_pong",
+        "_reader",
         "is_paused",
+        "is_plain",
         "on_gone",
         "on_writable",
         "sink",
@@ -110,49 +115,58 @@ class Wire(WSListener):
         self._parts: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
         self._opcode = 0
-        self._is_plain = True
+        self.is_plain = True
         """Whether a whole data frame can be delivered: no fragment before it, no close."""
         self._is_lost = False
         self._close_sent = False
         self._is_failing = False
         """Whether picows has seen a violation; what it would make of the rest is not for us."""
         self._is_gone = False
+        self._bench = bench_of(self.reader, self._max_frame())
+        self._reader: Reader | None = None
+        """What has read half a frame of this peer."""
         self._out: list[bytes] | None = None
         """Frames that leave at the end of this turn."""
         self._out_size = 0
         self._pong = b""
         """The answer to the last ping of a peer that does not read."""
 
-    def start(self, early: bytes) -> Any:
-        """Return the protocol to give to the socket; `early` came before it had one."""
-        parser = make_parser(self, self._fail_soon, self._max_frame())
-        if early:
-            feed(parser, early, lambda: self._is_failing)
-        return parser
+    # --- asyncio.BufferedProtocol ---------------------------------------------------------------
 
-    # --- what picows calls ----------------------------------------------------------------------
+    def get_buffer(self, sizehint: int) -> Any:
+        """Return where to read to; `buffer_updated` follows before anybody else reads."""
+        reader = self._reader or self._bench.reader
+        view = reader.view = reader.get_buffer(-1)
+        return view
 
-    def on_ws_frame(self, transport: Any, frame: Any) -> None:
-        """Take one frame; the payload is only valid within this call."""
-        kind = frame.msg_type
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.fail(closecodes.PROTOCOL_ERROR, "reserved bits are set")
-        elif self._is_plain and kind is _TEXT and frame.fin:
-            try:
-                text = frame.get_payload_as_utf8_text()
-            except UnicodeDecodeError:
-                self.fail(closecodes.INVALID_DATA, "not UTF-8")
-                return
-            self.sink.feed(text)
-        elif self._is_plain and kind is _BINARY and frame.fin:
-            self.sink.feed(frame.get_payload_as_bytes())
-        elif not self._is_lost:
-            self._take(int(kind), frame)
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        bench = self._bench
+        own = self._reader
+        reader = own or bench.reader
+        reader.wire = self
+        try:
+            is_between = reader.read(nbytes, is_fresh=own is None)
+        except BaseException:
+            self._reader = own or bench.take()
+            raise
+        if is_between:
+            self._reader = reader.wire = None
+            if own is not None or reader.has_close or nbytes > _MUCH:
+                bench.settle(reader)
+        elif own is None:
+            self._reader = bench.take()
 
-    def on_ws_disconnected(self, transport: Any) -> None:
+    def eof_received(self) -> None:
+        """The peer will send no more: the transport closes itself."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         self._is_gone = True
         self._out = None
+        if self._reader is not None:
+            self._reader.discard()
+            self._reader = None
         self._lose(closecodes.ABNORMAL, "")
         wheel().forget(self)
         on_gone, self.on_gone, self.on_writable = self.on_gone, None, None
@@ -173,7 +187,43 @@ class Wire(WSListener):
         if self.on_writable is not None:
             self.on_writable()
 
+    # --- what the reader calls ------------------------------------------------------------------
+
+    def on_frame(self, kind: int, frame: Any) -> None:
+        """Take one frame; the payload is only valid within this call."""
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.fail(closecodes.PROTOCOL_ERROR, "reserved bits are set")
+        elif self.is_plain and kind == TEXT and frame.fin:
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self.fail(closecodes.INVALID_DATA, "not UTF-8")
+                return
+            self.sink.feed(text)
+        elif self.is_plain and kind == BINARY and frame.fin:
+            self.sink.feed(frame.get_payload_as_bytes())
+        elif not self._is_lost:
+            self._take(kind, frame)
+
+    def on_violation(self, code: int, reason: str) -> None:
+        """Fail after this turn: picows looks one frame ahead, the one before is still to come."""
+        if self._is_failing:
+            return
+        self._is_failing = True
+        self.transport.set_protocol(Drain(self))
+        asyncio.get_running_loop().call_soon(self.fail, code, reason)
+
     # --- what the application's side calls ------------------------------------------------------
+
+    def take_early(self, early: bytes) -> None:
+        """Take what came before this had the socket."""
+        view = memoryview(early)
+        while view and not self._is_failing:
+            buffer = self.get_buffer(-1)
+            size = min(len(buffer), len(view))
+            buffer[:size] = view[:size]
+            self.buffer_updated(size)
+            view = view[size:]
 
     def write(self, data: bytes) -> None:
         """Write frames that are built already; all of one turn leave together."""
@@ -202,7 +252,7 @@ class Wire(WSListener):
         """Begin the close handshake; the peer's answer ends the socket."""
         if not self._close_sent:
             self._close_sent = True
-            self._is_plain = False
+            self.is_plain = False
             self._parts = None
             self._write_close(code, reason)
             self._abort_after(CLOSE_TIMEOUT)
@@ -215,7 +265,7 @@ class Wire(WSListener):
     def fail(self, code: int, reason: str) -> None:
         """Close because the peer broke the protocol: nothing more of it is read."""
         if not self._is_lost:
-            self._is_plain = False
+            self.is_plain = False
             if not self._close_sent:
                 self._close_sent = True
                 reason = closecodes.shorten_reason(reason)
@@ -229,14 +279,6 @@ class Wire(WSListener):
 
     # --- within ---------------------------------------------------------------------------------
 
-    def _fail_soon(self, code: int, reason: str) -> None:
-        """Fail after this turn: picows looks one frame ahead, the one before is still to come."""
-        if self._is_failing:
-            return
-        self._is_failing = True
-        self.transport.set_protocol(Drain(self))
-        asyncio.get_running_loop().call_soon(self.fail, code, reason)
-
     def _fail_size(self) -> None:
         self.fail(closecodes.MESSAGE_TOO_BIG, f"at most {self._max_size} bytes")
 
@@ -247,7 +289,7 @@ class Wire(WSListener):
     def _lose(self, code: int, reason: str) -> None:
         if not self._is_lost:
             self._is_lost = True
-            self._is_plain = False
+            self.is_plain = False
             self.sink.lost(code, reason)
 
     def _take(self, kind: int, frame: Any) -> None:
@@ -282,8 +324,12 @@ class Wire(WSListener):
             self.write(pong)
 
     def _write_close(self, code: int | None, reason: str) -> None:
-        self.write(close_frame(code, reason))
-        self.flush()
+        frame = close_frame(code, reason)
+        if self._out is not None:
+            self._out.append(frame)
+            self.flush()
+        elif not self.transport.is_closing():
+            self.transport.write(frame)
 
     def _hang_up(self) -> None:
         """End the socket so that the peer still reads our close.
@@ -319,7 +365,7 @@ class Wire(WSListener):
             parts = self._parts = bytearray()
             self._opcode = kind
             self._decoder = _Utf8() if kind == TEXT else None
-            self._is_plain = False
+            self.is_plain = False
         self._add(parts, frame.get_payload_as_bytes(), frame.fin)
 
     def _add(self, parts: bytearray, payload: bytes, is_last: bool) -> None:
@@ -334,7 +380,7 @@ class Wire(WSListener):
     def _finish(self, parts: bytearray) -> None:
         self._parts = None
         self._decoder = None
-        self._is_plain = True
+        self.is_plain = True
         self.sink.feed(bytes(parts) if self._opcode == BINARY else parts.decode())
 
 
