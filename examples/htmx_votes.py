@@ -47,12 +47,11 @@ def here() -> Element:
 
 def result() -> Element:
     most = max(1, *votes.values())
-    return div("#result.answer")[
-        (
-            p[span[f"{choice}: {count} "], meter(max=most, value=count)]
-            for choice, count in votes.items()
-        )
+    lines = [
+        p[span[f"{choice}: {count} "], meter(max=most, value=count)]
+        for choice, count in votes.items()
     ]
+    return div("#result.answer")[lines]  # a list: a generator could be rendered only once
 
 
 # --- pushed without a form ------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any, Final, NamedTuple, get_args
 
 __all__ = [
@@ -12,12 +13,20 @@ __all__ = [
     "COOKIE_PATH",
     "COUNT",
     "FLAG",
+    "INTERVAL",
+    "LIMIT",
+    "LIMIT_OR_AUTO",
     "MAX_AGE",
     "NAME",
     "ORIGINS",
+    "PAUSE",
+    "PROXIES",
+    "PROXY_HEADERS",
+    "RATE",
     "SECONDS",
     "SECRET",
     "SIZE",
+    "SIZE_OR_NONE",
     "Rule",
     "one_of",
 ]
@@ -94,6 +103,45 @@ def _accept_origins(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _accept_pause(value: Any) -> float:
+    return 0.0 if value == 0 and not isinstance(value, bool) else _accept_seconds(value)
+
+
+def _accept_rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    if not 0.001 <= value <= 1e9:
+        raise ValueError
+    return float(value)
+
+
+def _is_limit_or_auto(value: Any) -> bool:
+    return value == "auto" or _is_positive_int(value)
+
+
+def _parse_limit_or_auto(text: str) -> Any:
+    word = text.strip().lower()
+    return word if word == "auto" else int(text)
+
+
+def _accept_proxies(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ValueError
+    for each in value:
+        if each != "unix" and ip_network(each).prefixlen == 0:
+            raise ValueError
+    return tuple(value)
+
+
+def _accept_proxy_headers(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ValueError
+    names = tuple(each.lower() for each in value)
+    if not set(names) <= _PROXY_HEADERS:
+        raise ValueError
+    return names
+
+
 def _parse_flag(text: str) -> bool:
     word = text.strip().lower()
     if word not in _FLAGS:
@@ -118,6 +166,7 @@ _FLAGS |= {"false": False, "no": False, "off": False, "0": False}
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 _SIZE_TEXT = re.compile(r"([+-]?\d+(?:_\d+)*)\s*([kmg]ib)?", re.IGNORECASE | re.ASCII)
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE | re.ASCII)
+_PROXY_HEADERS = {"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
 
 FLAG: Final = Rule("true or false", _that(lambda value: isinstance(value, bool)), _parse_flag)
 COUNT: Final = Rule("an int >= 1", _that(_is_positive_int), int)
@@ -125,11 +174,27 @@ SIZE: Final = COUNT._replace(parse=_parse_size)
 MAX_AGE: Final = _or_none(COUNT)
 SECONDS: Final = Rule("a number of seconds > 0 and <= 10 years", _accept_seconds, float)
 INTERVAL: Final = _or_none(SECONDS)
+PAUSE: Final = Rule("a number of seconds >= 0 and <= 10 years", _accept_pause, float)
+LIMIT: Final = _or_none(COUNT)
+LIMIT_OR_AUTO: Final = _or_none(
+    Rule("an int >= 1, or auto", _that(_is_limit_or_auto), _parse_limit_or_auto)
+)
+RATE: Final = _or_none(Rule("a number a second, 0.001 at least", _accept_rate, float))
+SIZE_OR_NONE: Final = _or_none(SIZE)
 NAME: Final = _matching("a name", r"[\w.:-]+")
 ORIGINS: Final = Rule(
     "a list of origins such as https://example.com:8443 without a path, * or null",
     _accept_origins,
     _parse_list,
+)
+PROXIES: Final = Rule(
+    "a list of proxies' addresses and networks such as 10.0.0.5, 10.0.0.0/8 or unix; not * or /0, "
+    "with which everybody could claim to be anybody",
+    _accept_proxies,
+    _parse_list,
+)
+PROXY_HEADERS: Final = Rule(
+    f"a list of {', '.join(sorted(_PROXY_HEADERS))}", _accept_proxy_headers, _parse_list
 )
 SECRET: Final = Rule(
     "a str that is not empty, or None", _that(_is_secret), lambda text: text or None, is_secret=True

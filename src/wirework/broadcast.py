@@ -63,8 +63,10 @@ def _frame(ws: WebSocket, value: Any, name: str) -> Outgoing | None:
     if ws.codec is not None:
         frame = ws.codec.encode(Event(value, name))
         return None if frame is None else outgoing(frame)
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, str):
         return outgoing(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return outgoing(bytes(value))
     return Outgoing(TEXT, ws.app.json.encode(value))
 
 

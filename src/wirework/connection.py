@@ -169,6 +169,25 @@ class Connection:
         if self.is_awaited:
             self._announce()
 
+    def feed_all(self, frames: list[str]) -> None:
+        """Take messages that came together: what `feed` does for each, in less time."""
+        bounds = self._bounds
+        is_usual = self.intercept is None and self.close_code is None
+        if not is_usual or max(map(len, frames)) > bounds.surely_small:
+            for frame in frames:
+                self.feed(frame)
+            return
+        inbox = self.inbox
+        if inbox is _NOTHING:
+            inbox = self.inbox = deque()
+        inbox.extend(frames)
+        self.received += len(frames)
+        self._in_bytes += sum(map(len, frames))
+        if self._in_bytes >= bounds.inbox_bytes or len(inbox) >= bounds.inbox_frames:
+            self._pause()
+        if self.is_awaited:
+            self._announce()
+
     def lost(self, code: int = closecodes.ABNORMAL, reason: str = "") -> None:
         """The peer has closed, or the socket is gone. Frames that had arrived stay readable."""
         if self.state is State.CLOSED:
@@ -241,7 +260,8 @@ class Connection:
             raise self.closed_error()
         self.state = State.OPEN
         self.is_accepted = True
-        wheel().watch(self, self.deadlines.start(wheel().now()))
+        clock = wheel()
+        clock.watch(self, self.deadlines.start(clock.now()))
         self._waking = False
         if self.close_code is not None:
             self._begin_close(discard=True)
@@ -315,7 +335,15 @@ class Connection:
         """
         if self.close_code is not None and self.state is not State.CONNECTING:
             raise self.closed_error()
-        if not self.outbox.add(frame):
+        # Within the bounds this is all that adding takes; a call for it would show in benchmarks.
+        outbox, bounds = self.outbox, self._bounds
+        frames = outbox.frames
+        if frames is None:
+            frames = outbox.frames = deque()
+        frames.append(frame)
+        outbox.size = size = outbox.size + len(frame.data)
+        is_calm = size <= bounds.half_bytes and len(frames) <= bounds.half_frames
+        if not is_calm and not outbox.keep(frame):
             if self.state is State.CONNECTING:
                 raise StateError(
                     "more was sent before the handshake's answer than the outbox holds"

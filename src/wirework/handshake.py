@@ -33,6 +33,9 @@ class Request(Protocol):
     def headers(self) -> list[tuple[bytes, bytes]]:
         """All headers in order, names in lower case."""
 
+    def values(self, name: str) -> list[str]:
+        """Return the values of all headers called `name`, which is in lower case."""
+
     @property
     def query_string(self) -> bytes:
         """The query as it was sent."""
@@ -153,10 +156,7 @@ class Handshake:
 
     def values(self, name: str) -> list[str]:
         """Return the values of all headers called `name`, which is in lower case."""
-        if self._request is None:
-            return self.headers.getlist(name)
-        wanted = name.encode("latin-1")
-        return [value.decode("latin-1") for each, value in self._request.headers if each == wanted]
+        return self.headers.getlist(name) if self._request is None else self._request.values(name)
 
     @property
     def query_string(self) -> str:

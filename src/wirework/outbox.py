@@ -67,12 +67,15 @@ bounds_of = cache(Bounds)
 class Outbox:
     """A queue of frames, bounded in number and bytes; a lone frame may be larger than the bound."""
 
-    __slots__ = ("_bounds", "_frames", "dropped", "is_congested", "size", "taken")
+    __slots__ = ("_bounds", "dropped", "frames", "is_congested", "size", "taken")
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._frames: deque[Outgoing] | None = None
-        """None while it is empty: an empty deque takes 600 bytes."""
+        self.frames: deque[Outgoing] | None = None
+        """Those that wait; `Connection.push` adds to them.
+
+        None while there are none: an empty deque takes 600 bytes.
+        """
         self.size = 0
         """Bytes of payload that wait."""
         self.is_congested = False
@@ -83,32 +86,29 @@ class Outbox:
         """Frames given up by the overflow policy."""
 
     def __len__(self) -> int:
-        return 0 if self._frames is None else len(self._frames)
+        return 0 if self.frames is None else len(self.frames)
 
     def __iter__(self) -> Iterator[Outgoing]:
-        return iter(self._frames or ())
+        return iter(self.frames or ())
 
-    def add(self, frame: Outgoing) -> bool:
-        """Put `frame` last; False: it is full, and the policy is to close."""
-        frames, bounds = self._frames, self._bounds
-        if frames is None:
-            frames = self._frames = deque()
-        frames.append(frame)
-        self.size = size = self.size + len(frame.data)
-        if size > bounds.half_bytes or len(frames) > bounds.half_frames:
-            self.is_congested = True
-            if len(frames) > 1 and self._is_over():
-                return self._overflow(frames, frame)
-        return True
+    def keep(self, frame: Outgoing) -> bool:
+        """See to the bounds, now that `frame` was put last and it is more than half full.
+
+        False: it is over its bound, and the policy is to close.
+        """
+        self.is_congested = True
+        frames = self.frames
+        assert frames is not None
+        return len(frames) < 2 or not self._is_over() or self._overflow(frames, frame)
 
     def take(self) -> Outgoing | None:
         """Return the next frame, or None."""
-        frames = self._frames
+        frames = self.frames
         if frames is None:
             return None
         frame = frames.popleft()
         if not frames:
-            self._frames = None
+            self.frames = None
         self.size -= len(frame.data)
         self.taken += 1
         self._ease()
@@ -116,12 +116,12 @@ class Outbox:
 
     def take_many(self, max_bytes: int) -> Sequence[Outgoing]:
         """Return the next frames: all of them, or as many as reach `max_bytes`."""
-        frames = self._frames
+        frames = self.frames
         if frames is None:
             return ()
         taken: Sequence[Outgoing] = frames
         if self.size <= max_bytes:
-            self._frames = None
+            self.frames = None
             self.size = 0
         else:
             taken = self._take_some(frames, max_bytes)
@@ -136,12 +136,12 @@ class Outbox:
             taken.append(frames.popleft())
             self.size -= len(taken[-1].data)
         if not frames:
-            self._frames = None
+            self.frames = None
         return taken
 
     def clear(self) -> None:
         """Forget every frame."""
-        self._frames = None
+        self.frames = None
         self.size = 0
         self.is_congested = False
 

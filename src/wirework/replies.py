@@ -54,7 +54,7 @@ class Reply:
 
     Raises:
         ValueError: a status outside 100-599.
-        TypeError: `then` is not a `Close`.
+        TypeError: `then` is not a `Close`; `include` or `exclude` is one text.
     """
 
     __slots__ = ("body", "exclude", "include", "name", "status", "then")
@@ -73,6 +73,9 @@ class Reply:
             raise ValueError(f"reply status: expected 100-599, got {status!r}")
         if then is not None and not isinstance(then, Close):
             raise TypeError(f"reply then: expected Close(...), got {then!r}")
+        for option, names in (("include", include), ("exclude", exclude)):
+            if isinstance(names, str):
+                raise TypeError(f"reply {option}: expected a list of names, got {names!r}")
         self.body = body
         self.status = status
         self.name = name

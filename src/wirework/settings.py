@@ -25,6 +25,7 @@ _CASPIAN = "caspian.config.json"
 
 _Overflow = Literal["close", "drop_oldest", "drop_newest", "latest"]
 _SameSite = Literal["lax", "strict", "none"]
+_Refusal = Literal["status", "close"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -59,6 +60,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Bytes of the largest HTTP body that parameters are filled from; over it 413. Default
     1,048,576."""
 
+    max_header_bytes: Annotated[int, rules.SIZE] = 64 * 1024
+    """Bytes of the largest head of a request with `wirework run`; over it 431. Default 65,536."""
+
+    max_header_count: Annotated[int, rules.COUNT] = 256
+    """Headers of a request with `wirework run`; over it 431. Default 256."""
+
     compression: Annotated[bool, rules.FLAG] = False
     """Compress messages on the native transport where the client can. Default False."""
 
@@ -70,6 +77,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     inbox_bytes: Annotated[int, rules.SIZE] = 1024 * 1024
     """Bytes (of text: characters) waiting before reading stops. Default 1,048,576."""
+
+    message_rate: Annotated[float | None, rules.RATE] = None
+    """Messages a second that a connection may send, on average; None: no limit. Default None."""
+
+    message_burst: Annotated[int | None, rules.LIMIT] = None
+    """Messages that it may send at once; None: as many as in a second. Default None."""
+
+    byte_rate: Annotated[int | None, rules.SIZE_OR_NONE] = None
+    """Bytes a second that a connection may send, on average; None: no limit. Default None."""
+
+    byte_burst: Annotated[int | None, rules.SIZE_OR_NONE] = None
+    """Bytes that it may send at once, at least `max_message_size`; None: as many as in a second.
+    Default None."""
 
     outbox_frames: Annotated[int, rules.COUNT] = 1000
     """Frames waiting for a slow peer before `overflow` decides. Default 1,000."""
@@ -91,6 +111,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Seconds until a connection that has to say who it is, or whose first message has to come,
     is closed with 4401 or 4408. Default 10.0."""
 
+    auth_refusal: Annotated[_Refusal, rules.one_of(_Refusal)] = "status"
+    """How a handshake without good credentials ends: with an HTTP "status", which scripts in browsers
+    cannot see, or accepted and ended with a "close" code, which they can. Default "status"."""
+
+    handler_timeout: Annotated[float | None, rules.INTERVAL] = None
+    """Seconds that handling one message may take; None: no limit. Default None."""
+
     heartbeat_interval: Annotated[float | None, rules.INTERVAL] = 25.0
     """Seconds of silence before a ping, where the transport can ping; None: never. Default 25.0."""
 
@@ -100,12 +127,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     idle_timeout: Annotated[float | None, rules.INTERVAL] = None
     """Seconds without a message from the peer before 4408; None: no limit. Default None."""
 
+    max_connections: Annotated[int | Literal["auto"] | None, rules.LIMIT_OR_AUTO] = "auto"
+    """Open connections of one process; over it 503. "auto": nine tenths of the descriptors that it
+    may have; None: no limit. Default "auto"."""
+
+    max_connections_per_address: Annotated[int | None, rules.LIMIT] = None
+    """Open connections from one address (IPv6: one /64); over it 429; None: no limit. Default
+    None."""
+
+    max_connections_per_user: Annotated[int | None, rules.LIMIT] = None
+    """Open connections of one user; over it 429, or 4429 once accepted; None: no limit. Default
+    None."""
+
+    max_unauthenticated: Annotated[int | Literal["auto"] | None, rules.LIMIT_OR_AUTO] = "auto"
+    """Open connections that still have to say who they are; over it 503. "auto": half of
+    `max_connections`; None: no limit. Default "auto"."""
+
+    handshake_rate: Annotated[float | None, rules.RATE] = None
+    """Handshakes a second of one process; over it 503; None: no limit. Default None."""
+
+    handshake_rate_per_address: Annotated[float | None, rules.RATE] = None
+    """Handshakes a second from one address (IPv6: one /64); over it 429; None: no limit. Default
+    None."""
+
     allowed_origins: Annotated[tuple[str, ...], rules.ORIGINS] = ()
     """Origins taken beside the same origin, as `scheme://host[:port]`; `*.` before the host stands
     for its sub-domains, `*` for every origin, `null` for pages without one. Default none."""
 
     require_origin: Annotated[bool, rules.FLAG] = False
     """Refuse handshakes without an Origin header (not from browsers) too. Default False."""
+
+    trusted_proxies: Annotated[tuple[str, ...], rules.PROXIES] = ()
+    """Addresses and networks of proxies that are believed when they say who the client is, and
+    "unix" for peers without an address. Default none."""
+
+    proxy_headers: Annotated[tuple[str, ...], rules.PROXY_HEADERS] = (
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+    )
+    """Headers of theirs that are read. Default all four."""
 
     session_cookie: Annotated[str, rules.COOKIE_NAME] = "session"
     """Name of the session cookie. Default "session"."""
@@ -124,6 +186,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     session_https_only: Annotated[bool, rules.FLAG] = False
     """Send the session cookie over HTTPS alone (Secure). Default False."""
+
+    drain_timeout: Annotated[float, rules.SECONDS] = 25.0
+    """Seconds at shutdown for handlers that run; then they are cancelled. Default 25.0."""
+
+    drain_spread: Annotated[float, rules.PAUSE] = 5.0
+    """Seconds over which connections are closed with 1012 at shutdown, so that their clients do not
+    all come back at once; 0: all at once. Default 5.0."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

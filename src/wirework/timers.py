@@ -51,8 +51,12 @@ class Wheel:
 
     def watch(self, member: Timed, due: float) -> None:
         """Look at `member` at `due`; replaces what was asked for it before."""
-        self.forget(member)
         slot = int(due / TICK) + 1
+        old = self._where.get(member)
+        if old == slot:
+            return
+        if old is not None:
+            self.forget(member)
         self._slots[slot].add(member)
         self._where[member] = slot
         if self._handle is None:

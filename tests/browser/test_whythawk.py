@@ -97,7 +97,7 @@ async def test_a_state_before_its_turn_is_answered_and_the_session_goes_on(
 ) -> None:
     tab, _ = await enter(open_tab, "Ana")
     token = {"token": whythawk.new_token("Eve")}
-    states = [{"state": name, "data": {}} for name in ("save", "startThings", "save")]
+    states: list[object] = [{"state": name, "data": {}} for name in ("save", "startThings", "save")]
     said, code = await tab.page.evaluate(TALK, [token, *states])
     assert [each["state"] for each in said] == [
         "initialised",

@@ -14,6 +14,7 @@ from wirework.types import ASGIApp, Receive, Scope, SendMessage
 
 from .handlers import Id, add_echoes, add_endings, add_handshakes, add_refusals
 from .record import Record
+from .speaking import add_dialects
 
 KEY = "the key of the contract suite, 32+ bytes"
 
@@ -35,6 +36,7 @@ def create_app(record: Record) -> App:
     _add_hooks(app, record)
     _add_room(app, record)
     _add_pages(app, record)
+    add_dialects(app, record)
     return app
 
 

@@ -13,6 +13,7 @@ T = TypeVar("T")
 Behaviour: TypeAlias = Literal[
     "a close without a code",
     "a lost connection",
+    "a message that says the close",
     "a peer that does not read",
     "body of a refusal",
     "code of the peer's close",
@@ -84,6 +85,12 @@ DIFFERENCES = (
     ),
     Difference("code of the server's close", ("rsgi",), 1005, "RSGI closes without a code"),
     Difference("reason of the server's close", ("rsgi",), "", "RSGI closes without a reason"),
+    Difference(
+        "a message that says the close",
+        ("rsgi",),
+        True,
+        "as it carries no code, the dialect says the close where it has words",
+    ),
     Difference(
         "code of the peer's close", ("hypercorn",), 1006, "it calls every disconnect abnormal"
     ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from examples import demo, fastapi_beside, htmx_chat, htmx_hello
+from examples import demo, fastapi_beside, htmx_chat, htmx_hello, htmx_votes
 from wirework.testing import HandshakeRefused, TestClient
 
 HEADERS_2 = {"HEADERS": {"HX-Request": "true"}}
@@ -111,3 +111,32 @@ async def test_examples_in_the_demo_share_one_session() -> None:
     async with TestClient(demo.app) as client:
         await client.post("/fastapi/name", data={"name": "Ana"})
         assert 'id="chat"' in (await client.get("/chat/")).text
+
+
+async def test_votes_go_to_every_page_of_either_version() -> None:
+    async with (
+        TestClient(htmx_votes.app) as client,
+        client.connect("/votes") as two,
+        client.connect("/votes") as four,
+        client.connect("/votes") as silent,
+    ):
+        pages = (two, four, silent)
+        for ws in pages:
+            assert "tea: 0" in await ws.receive_text()
+        await two.send_json({"choice": "tea", **HEADERS_2})
+        assert ["tea: 1" in await ws.receive_text() for ws in pages] == [True] * 3
+        await four.send_json({"choice": "tea", **HEADERS_4})
+        assert ["tea: 2" in await ws.receive_text() for ws in pages] == [True] * 3
+        assert (await client.post("/reset")).status_code == 204
+        assert ["tea: 0" in await ws.receive_text() for ws in pages] == [True] * 3
+    assert not htmx_votes.voters
+
+
+async def test_visitors_are_counted_without_any_message() -> None:
+    async with TestClient(htmx_votes.app) as client, client.connect("/visitors") as first:
+        assert "<b>1</b> here now" in await first.receive_text()
+        async with client.connect("/visitors") as second:
+            assert "<b>2</b> here now" in await first.receive_text()
+            assert "<b>2</b> here now" in await second.receive_text()
+        assert "<b>1</b> here now" in await first.receive_text()
+    assert not htmx_votes.visitors

@@ -363,3 +363,62 @@ async def test_the_wheel_watches_a_connection_until_its_end() -> None:
     refused = Line()
     await refused.connection.refuse(403)
     assert len(wheel()) == before
+
+
+# --- messages that come together ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "connecting"])
+@pytest.mark.parametrize(
+    "frames",
+    [["a", "b", "c"], ["ä" * 6], ["a", "ä" * 40, "b"], ["a", "é" * 10_000]],
+    ids=["short", "not ascii", "over the limit", "far over it"],
+)
+async def test_messages_that_come_together_are_taken_as_one_by_one(
+    frames: list[str], is_open: bool
+) -> None:
+    together, apart = Line(max_message_size=64), Line(max_message_size=64)
+    if is_open:
+        await together.connection.accept()
+        await apart.connection.accept()
+    together.connection.feed_all(frames)
+    for each in frames:
+        apart.connection.feed(each)
+    for line in (together, apart):
+        line.connection.lost()
+    assert list(together.connection.inbox) == list(apart.connection.inbox)
+    assert together.connection.received == apart.connection.received
+    assert together.connection.close_code == apart.connection.close_code
+    assert together.calls == apart.calls
+
+
+async def test_messages_that_come_together_fill_the_inbox_and_wake_once() -> None:
+    line = await open_line(inbox_frames=4)
+    witness = Witness()
+    line.connection.consumer = witness
+    line.connection.is_awaited = True
+    line.connection.feed_all(["a", "b", "c", "d"])
+    assert witness.woken == 1
+    assert line.calls[-1] == "pause"
+    assert [await line.connection.receive() for _ in "abcd"] == ["a", "b", "c", "d"]
+    assert line.calls[-1] == "resume"
+
+
+async def test_messages_that_come_together_are_shown_to_an_interceptor_first() -> None:
+    line = await open_line()
+    line.connection.intercept = lambda frame: frame == "b"
+    line.connection.feed_all(["a", "b", "c"])
+    assert list(line.connection.inbox) == ["a", "c"]
+    assert line.connection.received == 3
+
+
+async def test_an_idle_connection_keeps_no_room_for_messages() -> None:
+    line = await open_line()
+    line.connection.feed("a")
+    await line.connection.receive()
+    line.connection.push(text("b"))
+    assert line.written() == ["b"]
+    line.connection.tick(wheel().now())
+    assert line.connection.inbox is Line().connection.inbox
+    line.connection.feed("c")
+    assert await line.connection.receive() == "c"

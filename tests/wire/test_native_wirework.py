@@ -69,6 +69,61 @@ async def test_fifty_idle_connections_of_a_message_handler_have_no_task() -> Non
         assert len(server.connections) == 50
 
 
+async def test_code_of_the_application_always_runs_in_a_task() -> None:
+    app = App()
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def conn(ws: WebSocket) -> None:
+        tasks.append(asyncio.current_task())
+
+    @app.ws("/hooked", conn=conn)
+    @app.ws("/plain")
+    async def answer(msg: str) -> str:
+        tasks.append(asyncio.current_task())
+        return msg
+
+    @app.websocket("/held")
+    async def held(ws: WebSocket) -> None:
+        tasks.append(asyncio.current_task())
+        await ws.accept()
+        await ws.send(await ws.receive())
+
+    async with native_server(app) as server:
+        for path in ("/plain", "/hooked", "/held"):
+            async with server.opened(path) as client:
+                await client.send(frame(b"hello"))
+                assert await client.frame() == (1, b"hello")
+    assert len(tasks) == 4
+    assert None not in tasks
+
+
+async def test_an_application_that_waits_before_it_connects_is_served() -> None:
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    class Waiting(App):
+        async def connect(self, connection: Connection, scope: Any) -> None:
+            for _ in range(2):
+                await asyncio.sleep(0)
+                tasks.append(asyncio.current_task())
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await asyncio.get_running_loop().create_future()
+            await super().connect(connection, scope)
+
+    app = Waiting()
+
+    @app.ws("/")
+    async def answer(msg: str) -> str:
+        return msg
+
+    async with native_server(app) as server, server.opened() as client:
+        await client.send(frame(b"hello"))
+        assert await client.frame() == (1, b"hello")
+        await until(lambda: not server.tasks)
+    assert len(tasks) == 2
+    assert None not in tasks
+
+
 async def test_mounted_in_another_application_the_call_stays_open_until_the_end() -> None:
     hooked = Hooked()
     calls: list[str] = []

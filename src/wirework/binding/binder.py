@@ -222,7 +222,7 @@ class _Compilation:
                 "annotate it so, or choose another name for what the message carries",
             )
         own = [each for each in self.extra.values() if _is_own(each.kind)]
-        return next((each for each in own if annotation is each.kind), None)
+        return next((each for each in own if _members(annotation) == [each.kind]), None)
 
     def _marked(self, parameter: inspect.Parameter, plan: Plan) -> Getter | None:
         annotation, *markers = get_args(parameter.annotation)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Checks", "Validate"]
 
+WHOLE = "__model__"
+"""Where a problem of a payload as a whole is."""
+
 
 class Validate:
     """Says in an annotation that a value must pass a check: `Annotated[str, Validate(is_free)]`.
@@ -139,7 +142,7 @@ async def _problems(
     except ValidationError as error:
         return [{**problem, "loc": [*path, *problem["loc"]]} for problem in error.problems]
     except ValueError as error:
-        return [{"loc": [*path], "type": "value_error", "msg": str(error)}]
+        return [{"loc": [*path] or [WHOLE], "type": "value_error", "msg": str(error)}]
     return []
 
 

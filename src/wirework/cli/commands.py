@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .run import Options, RunError, serve
+from ..errors import WireworkError
+from .check import check as check_app
+from .check import to_json, to_text
+from .run import Options, RunError, load, serve
 
 __all__ = ["cli"]
 
@@ -33,6 +36,13 @@ class Transport(StrEnum):
     native = "native"
     asgi = "asgi"
     rsgi = "rsgi"
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    text = "text"
+    json = "json"
 
 
 @cli.callback()
@@ -69,3 +79,24 @@ def run(
     except RunError as error:
         typer.echo(f"wirework run: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@cli.command()
+def check(
+    app: Annotated[str, typer.Argument(help="Where the application is: module:name.")],
+    strict: Annotated[bool, typer.Option(help="Warnings count as errors.")] = False,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="A finding to leave out: code, or code:/path.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="text or json.")] = Format.text,
+) -> None:
+    """Print what an application leaves open; exit status 1 if there are errors."""
+    try:
+        report = check_app(app, load(app), ignored=ignore or ())
+    except (RunError, WireworkError) as error:
+        typer.echo(f"wirework check: {error}", err=True)
+        raise typer.Exit(2) from None
+    lines = [to_json(report)] if format is Format.json else to_text(report)
+    for line in lines:
+        typer.echo(line)
+    raise typer.Exit(report.has_failed(strict=strict))

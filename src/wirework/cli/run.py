@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Options", "RunError", "describe", "serve"]
+__all__ = ["Options", "RunError", "describe", "load", "serve"]
 
 _NATIVE = "wirework.transports.native:NativeProtocol"
 _HTTP = "wirework.transports.native:HttpProtocol"
@@ -52,7 +52,8 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
             that is not installed.
     """
     _check(options)
-    app = _load(options.app)
+    app = load(options.app)
+    _check_proxies(app, options)
     if options.port == 0:
         options = msgspec.structs.replace(options, port=_free_port(options.host))
     for line in describe(app, options):
@@ -60,7 +61,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     if options.server == "granian":
         _run_granian(options)
     else:
-        _run_uvicorn(options)
+        _run_uvicorn(options, has_own_proxies=_trusts_proxies(app))
 
 
 def describe(app: Any, options: Options) -> list[str]:
@@ -98,7 +99,12 @@ def _check(options: Options) -> None:
             raise RunError(f"{module} is not installed: pip install 'wirework[{extra}]'")
 
 
-def _load(target: str) -> Any:
+def load(target: str) -> Any:
+    """Import the application `module:name`, the module being looked for here first.
+
+    Raises:
+        RunError: it is not there, or cannot be called.
+    """
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
         raise RunError(f"expected module:name, got {target!r}")
@@ -118,6 +124,19 @@ def _load(target: str) -> Any:
     return found
 
 
+def _check_proxies(app: Any, options: Options) -> None:
+    if options.forwarded_allow_ips is not None and _trusts_proxies(app):
+        raise RunError(
+            "--forwarded-allow-ips and the setting trusted_proxies both say who is believed;"
+            " leave out the option"
+        )
+
+
+def _trusts_proxies(app: Any) -> bool:
+    """Whether the application reads the headers of proxies itself."""
+    return bool(getattr(getattr(app, "settings", None), "trusted_proxies", ()))
+
+
 def _free_port(host: str) -> int:
     """Choose the port here, so that what is said of it is true, also with several workers."""
     try:
@@ -132,7 +151,7 @@ def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _run_uvicorn(options: Options) -> None:
+def _run_uvicorn(options: Options, *, has_own_proxies: bool) -> None:
     import uvicorn
 
     is_native = options.carrier == "native"
@@ -153,6 +172,7 @@ def _run_uvicorn(options: Options) -> None:
         ssl_certfile=None if options.ssl_certfile is None else str(options.ssl_certfile),
         ssl_keyfile=None if options.ssl_keyfile is None else str(options.ssl_keyfile),
         root_path=options.root_path,
+        proxy_headers=not has_own_proxies,
         forwarded_allow_ips=options.forwarded_allow_ips,
     )
 

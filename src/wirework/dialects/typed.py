@@ -210,10 +210,7 @@ class _Codec:
         """Return the message that `head` begins, with `value`; `keys` are those in the head."""
         if value is None:
             return f"{head}}}"
-        try:
-            return f'{head},"data":{self._try_encode(value).decode()}}}'
-        except Exception:
-            return f'{head},"data":{self._text(value)}}}'
+        return f'{head},"data":{self._text(value)}}}'
 
     def _head(self, name: str) -> str:
         """Return how the messages of this name begin."""
@@ -232,7 +229,10 @@ class _Codec:
         return f'{head},"id":{id if type(id) is int else self._text(id)}'
 
     def _text(self, value: object) -> str:
-        return self._encode(value).decode()
+        try:
+            return self._try_encode(value).decode()
+        except Exception:
+            return self._encode(value).decode()
 
 
 class _FlatCodec(_Codec):
@@ -273,8 +273,12 @@ class _FlatCodec(_Codec):
     def _merged(self, head: str, said: str, keys: Sequence[str]) -> str:
         if not said.startswith("{"):
             return f'{head},"data":{said}}}'
-        if said[1] != '"' or any(key in said for key in keys):
+        if said[1] != '"':
             said = self._other_fields(said, keys)
+        for key in keys:
+            if key in said:
+                said = self._other_fields(said, keys)
+                break
         return f"{head}}}" if said == "{}" else f"{head},{said[1:]}"
 
     def _other_fields(self, said: str, keys: Sequence[str]) -> str:

@@ -177,7 +177,7 @@ class _Walk:
         fields = dict(enumerate(value)) if isinstance(value, list | tuple) else value
         if key not in fields:
             message = f"Unable to extract tag using discriminator {members[0].tag_field!r}"
-            yield Problem(loc=loc, type="union_tag_not_found", msg=message)
+            yield Problem(loc=loc or [MODEL], type="union_tag_not_found", msg=message)
             return
         for member in members:
             if type(member.tag) is type(fields[key]) and member.tag == fields[key]:
@@ -188,7 +188,7 @@ class _Walk:
             f"Input tag {str(fields[key])!r} found using {members[0].tag_field!r} does not match "
             f"any of the expected tags: {expected}"
         )
-        yield Problem(loc=loc, type="union_tag_invalid", msg=message)
+        yield Problem(loc=loc or [MODEL], type="union_tag_invalid", msg=message)
 
     _visitors: ClassVar[dict[type, Callable[[_Walk, Any, Any, Loc], Iterator[Problem]]]] = {
         **dict.fromkeys(_ARRAYS, _array),

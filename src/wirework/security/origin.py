@@ -71,18 +71,25 @@ class OriginPolicy:
         SettingsError: an entry that no browser could ever match.
     """
 
-    __slots__ = ("_any", "_exact", "_null", "_require", "_suffixes")
+    __slots__ = ("_any", "_exact", "_null", "_require", "_suffixes", "allowed")
 
     def __init__(self, allowed: Sequence[str] = (), require_origin: bool = False) -> None:
         if isinstance(allowed, str):
             raise SettingsError(f"allowed origins: expected a list, got the str {allowed!r}")
         self._require = require_origin
-        entries = frozenset(str(entry) for entry in allowed)
+        self.allowed = tuple(str(entry) for entry in allowed)
+        """The list as it was given."""
+        entries = frozenset(self.allowed)
         self._any = "*" in entries
         self._null = "null" in entries
         listed = [_read_entry(entry) for entry in sorted(entries - {"*", "null"})]
         self._exact = frozenset(origin for origin in listed if not origin.host.startswith("."))
         self._suffixes = tuple(origin for origin in listed if origin.host.startswith("."))
+
+    @property
+    def requires_origin(self) -> bool:
+        """Whether requests without an Origin header are refused."""
+        return self._require
 
     def check(self, origin_values: Sequence[str], host: str | None, scheme: str) -> OriginVerdict:
         """Judge one request. Never raises.

@@ -87,14 +87,18 @@ class Calls:
         if then is not None:
             self.ws.end(then.code, then.reason)
 
-    def cancel(self, id: Id) -> None:
-        """End the stream that answers call `id`, or drop the call if its turn has not come."""
+    def cancel(self, id: Id, *, is_ahead: bool = True) -> None:
+        """End the stream that answers call `id`, or drop the call if its turn has not come.
+
+        `is_ahead`: this is heard ahead of what waits in the inbox, where the call may be.
+        """
         streams = self._streams or {}
         workers = [worker for worker, answered in streams.items() if answered == id]
         for worker in workers:
             del streams[worker]
             worker.cancel()
-        if not workers and (self.ws.connection.inbox or id in (self._starting or ())):
+        is_waiting = is_ahead and bool(self.ws.connection.inbox)
+        if not workers and (is_waiting or id in (self._starting or ())):
             self._unwanted = self._unwanted or set()
             if len(self._unwanted) < _MAX_UNWANTED:
                 self._unwanted.add(id)
@@ -215,6 +219,8 @@ class Calls:
             async for value in values:
                 if value is None:
                     continue
+                if isinstance(value, Reply):
+                    self._raise_failure(value, call)
                 frame, then = self._encode(value, call, said.number)
                 if self.ws.connection.is_ended:
                     return None
@@ -272,6 +278,12 @@ class Calls:
             details = None if isinstance(body, str) else body
             return Failure(reply.status or 0, reply.message, details, call.name, call.id)
         return Result(body, reply.name or call.name, call.id, index, reply.status)
+
+    def _raise_failure(self, reply: Reply, call: Call) -> None:
+        """Raise what an error in a stream says: an error is the last thing that answers a call."""
+        output = self._output_of(reply, call, None)
+        if isinstance(output, Failure):
+            raise Reject(output.code, output.message, output.details)
 
     def _selected(self, reply: Reply) -> Any:
         json = self.ws.app.json

@@ -13,10 +13,10 @@ from typing import Any
 
 from .. import closecodes
 from ..binding.plan import Context, Plan
-from ..commands import Answer, Authenticate, Call, Cancel, Command, Ping, Pong, Ready
+from ..commands import Answer, Authenticate, Call, Cancel, Command, Disconnect, Ping, Pong, Ready
 from ..connection import current
 from ..controller import new_controller
-from ..errors import Close, MalformedMessage, Reject, ValidationError
+from ..errors import Close, MalformedMessage, Reject, ValidationError, WrongFrame
 from ..handlers import (
     call_plan,
     close_of,
@@ -68,8 +68,8 @@ class MessageSession(Calls):
     async def serve(self) -> None:
         """Run the session inside a connection handler, until the connection has ended."""
         self._over = asyncio.get_running_loop().create_future()
-        await self.open()
         try:
+            await self.open()
             await asyncio.shield(self._over)
         except asyncio.CancelledError:
             self.ws.connection.close(closecodes.RESTARTING, discard=True)
@@ -81,6 +81,8 @@ class MessageSession(Calls):
         ws = self.ws
         ws.codec = self.endpoint.dialect.open(ws.app.json)
         ws.conversation = self
+        ws.connection.consumer = self  # it hears of the end, but starts no worker yet
+        self._running = self.endpoint.concurrency
         ws.holds_sends = True
         token = current.set(ws.connection)
         failure: BaseException | None = None
@@ -101,11 +103,11 @@ class MessageSession(Calls):
     async def _begin(self, failure: BaseException | None) -> None:
         """Handle what has arrived since the acceptance; without one there is nothing more to do."""
         connection = self.ws.connection
+        self._running = 0
         if not connection.is_accepted:
             await self._release_lasting(failure)
             self._finish()
             return
-        connection.consumer = self
         for _ in range(max(1, len(connection.inbox))):
             self.wake()
 
@@ -154,12 +156,25 @@ class MessageSession(Calls):
         hook = self.endpoint.hooks.connect
         where = self.endpoint.where if hook is None else hook.where
         error = await instead_of(ws, error)
-        if ws.connection.is_answered:
+        if self.endpoint.dialect.one_call and isinstance(error, (Close, Reject)):
+            await self._refuse_in_words(error)
+        elif ws.connection.is_answered:
             if not is_foreseen(error):
                 report(ws, error, where)
             ws.end(*close_of(error))
         else:
             await refuse_for(ws, error, where)
+
+    async def _refuse_in_words(self, error: Close | Reject) -> None:
+        """Accept, say why not, and close: a refused handshake would be tried again for ever."""
+        code, reason = close_of(error)
+        if not self.ws.connection.is_answered:
+            await self.ws.accept()
+        if isinstance(error, Reject):
+            await self.fail(error, None)
+        else:
+            self.push(Disconnect(code, reason))
+        self.ws.connection.close(code, reason)
 
     async def _run_hook(self, plan: Plan) -> Any:
         async with Context(self.ws, self.ws.handshake, self.lasting) as context:
@@ -374,6 +389,8 @@ class MessageSession(Calls):
                 await self._run_only_call(command)
         elif isinstance(command, Authenticate):
             await self._authenticate(command)
+        elif isinstance(command, Cancel):
+            self.cancel(command.id, is_ahead=False)
         else:
             self._hear(command)
 
@@ -400,7 +417,10 @@ class MessageSession(Calls):
         assert codec is not None
         try:
             commands = codec.decode(frame)
-        except MalformedMessage:
+        except MalformedMessage as error:
+            if self.endpoint.dialect.one_call and isinstance(error, WrongFrame):
+                self.push(self.failure(error, Call(None)))
+                self.ws.connection.close(closecodes.WRONG_KIND, str(error))
             return False
         if any(isinstance(command, (Call, Authenticate)) for command in commands):
             return False

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dialects.vectors import Html, check, load
-from wirework.commands import Event, Failure, Result
+from wirework.commands import Call, Event, Failure, Result
 from wirework.dialects import Codec, Dialect, Fragment, Htmx, HtmxHeaders
 from wirework.errors import MalformedMessage
 from wirework.json import JsonAdapter, MsgspecAdapter, OrjsonAdapter, StdlibAdapter
@@ -43,6 +43,7 @@ def codec(first: str | None = None, **options: Any) -> Codec:
 
 def headers_of(frame: str) -> HtmxHeaders:
     [call] = codec().decode(frame)
+    assert isinstance(call, Call)
     return cast(HtmxHeaders, call.meta)
 
 
@@ -180,6 +181,7 @@ def test_no_frame_does_worse_than_being_malformed(frame: str | bytes) -> None:
     except MalformedMessage:
         pass
     else:
+        assert isinstance(call, Call)
         assert isinstance(call.body, dict)
         assert isinstance(call.meta, HtmxHeaders)
         assert all(isinstance(text, str) for text in call.meta.sent.values())
@@ -202,6 +204,7 @@ fields = st.dictionaries(
 def test_forms_arrive_alike_from_both_versions(form: dict[str, Any], sent: dict[str, str]) -> None:
     for key, version in (("HEADERS", 2), ("headers", 4)):
         [call] = codec().decode(JSON.encode({**form, key: sent}).decode())
+        assert isinstance(call, Call)
         assert call.body == form
         assert call.meta.version == version
         assert call.meta.sent == {name.lower(): text for name, text in sent.items()}

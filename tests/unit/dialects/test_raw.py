@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dialects.vectors import check, load
-from wirework.commands import Event, Failure, Output, Result
+from wirework.commands import Call, Event, Failure, Output, Result
 from wirework.dialects import Codec, Dialect, Raw
 from wirework.dialects.raw import Mode
 from wirework.errors import MalformedMessage
@@ -74,6 +74,7 @@ def test_a_frame_is_one_unnamed_call_or_malformed(mode: Mode, frame: str | bytes
     except MalformedMessage:
         assert mode not in ("auto", "frame")
     else:
+        assert isinstance(call, Call)
         assert (call.body, call.name, call.id, call.meta) == (frame, "", None, None)
 
 

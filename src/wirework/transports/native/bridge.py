@@ -82,6 +82,11 @@ class AsgiBridge:
             self._is_reading_paused = True
             self._protocol.transport.pause_reading()
 
+    def feed_all(self, frames: list[str]) -> None:
+        """Queue messages that have come together."""
+        for frame in frames:
+            self.feed(frame)
+
     def lost(self, code: int = closecodes.ABNORMAL, reason: str = "") -> None:
         """Queue the disconnect, and wake whoever waits to send."""
         self._has_ended = True

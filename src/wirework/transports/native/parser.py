@@ -188,35 +188,41 @@ class Reader(WSListener):
 class PlainReader(Reader):
     """Takes the short way with whole messages of connections without compression."""
 
-    __slots__ = ("_are_texts",)
+    __slots__ = ("_texts",)
 
     def __init__(self, max_frame_size: int) -> None:
-        self._are_texts = False
-        """Whether every frame that is read now is a whole text message."""
+        self._texts: list[str] | None = None
+        """What is read now, where every frame is a whole text message."""
         super().__init__(max_frame_size)
 
     def read(self, size: int, *, is_fresh: bool) -> bool:
         """Take `size` bytes that were put into the buffer; `is_fresh`: they begin it."""
-        if not is_fresh or not _are_texts(self.view, size):
+        wire = self.wire
+        assert wire is not None
+        if not is_fresh or not wire.is_plain or not _are_texts(self.view, size):
             return super().read(size, is_fresh=is_fresh)
-        self._are_texts = True
+        texts = self._texts = []
         try:
             self._feed(size)
         finally:
-            self._are_texts = False
+            self._texts = None
+        if texts:
+            wire.sink.feed_all(texts)
         return not self._is_broken
 
     def on_ws_frame(self, transport: Any, frame: Any) -> None:
         """Hand on what picows has found."""
-        wire = self.wire
+        wire, texts = self.wire, self._texts
         assert wire is not None
-        if self._are_texts and wire.is_plain:
+        if texts is not None:
             try:
-                text = frame.get_payload_as_utf8_text()
+                texts.append(frame.get_payload_as_utf8_text())
             except UnicodeDecodeError:
+                self._texts = None
+                if texts:
+                    wire.sink.feed_all(texts.copy())
+                    texts.clear()
                 wire.on_frame(1, frame)
-            else:
-                wire.sink.feed(text)
             return
         self._last = frame
         kind = frame.msg_type
@@ -225,7 +231,8 @@ class PlainReader(Reader):
         elif kind is _BINARY:
             wire.sink.feed(frame.get_payload_as_bytes())
             return
-        self.has_close |= kind == _CLOSE
+        if kind == _CLOSE:
+            self.has_close = True
         wire.on_frame(int(kind), frame)
 
 

@@ -23,7 +23,16 @@ class NativeRequest:
         transport: tells the addresses.
     """
 
-    __slots__ = ("_app_state", "_config", "_head", "_upgrade", "client", "scheme", "server")
+    __slots__ = (
+        "_app_state",
+        "_config",
+        "_head",
+        "_upgrade",
+        "client",
+        "path",
+        "scheme",
+        "server",
+    )
 
     def __init__(
         self, head: bytes, upgrade: Upgrade, config: Any, app_state: dict[str, Any], transport: Any
@@ -36,6 +45,9 @@ class NativeRequest:
         self.client = _address(tell("peername"))
         self.server = _address(tell("sockname"))
         self.scheme = "ws" if tell("sslcontext") is None else "wss"
+        root, path = config.root_path, unquote(upgrade.raw_path.decode("ascii"))
+        self.path = route_path({"path": root + path, "root_path": root}) if root else path
+        """The path below the mount point, percent-decoded."""
 
     @property
     def upgrade(self) -> Upgrade:
@@ -43,16 +55,16 @@ class NativeRequest:
         return self._upgrade or read_upgrade(self._head)
 
     @property
-    def path(self) -> str:
-        """The path below the mount point, percent-decoded."""
-        path = unquote(self.upgrade.raw_path.decode("ascii"))
-        root: str = self._config.root_path
-        return route_path({"path": root + path, "root_path": root}) if root else path
-
-    @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """All headers in order, names in lower case."""
         return self.upgrade.headers
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of all headers called `name`, which is in lower case."""
+        wanted, upgrade = name.encode("latin-1"), self.upgrade
+        if wanted not in upgrade.fields:
+            return []
+        return [value.decode("latin-1") for each, value in upgrade.headers if each == wanted]
 
     @property
     def query_string(self) -> bytes:

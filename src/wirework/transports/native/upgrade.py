@@ -130,6 +130,8 @@ def _read_key(fields: dict[bytes, bytes]) -> bytes:
 
 
 def _read_subprotocols(fields: dict[bytes, bytes]) -> list[str]:
+    if b"sec-websocket-protocol" not in fields:
+        return []
     tokens = _tokens(fields, b"sec-websocket-protocol")
     if not all(_TOKEN.fullmatch(token) for token in tokens):
         raise BadUpgrade("malformed Sec-WebSocket-Protocol")

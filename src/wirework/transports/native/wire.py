@@ -43,6 +43,9 @@ class Sink(Protocol):
     def feed(self, frame: Frame) -> None:
         """A whole message has come."""
 
+    def feed_all(self, frames: list[str]) -> None:
+        """Messages have come together."""
+
     def pong(self) -> None:
         """The peer has answered a ping."""
 
@@ -54,6 +57,8 @@ class _Nobody:
     """Hears a wire that is gone, so that the wire keeps nobody alive."""
 
     def feed(self, frame: Frame) -> None: ...
+
+    def feed_all(self, frames: list[str]) -> None: ...
 
     def pong(self) -> None: ...
 
