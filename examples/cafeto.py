@@ -12,7 +12,7 @@ from wirework import App, Controller, Reply, Router, WebSocket
 from wirework.dialects import Status
 from wirework.replies import Created, Ok
 
-router = Router()
+router = Router(dialect=Status())
 online: set[WebSocket] = set()
 
 
@@ -63,7 +63,6 @@ class Callbacks(Controller):
             on_connect=on_connect,
             on_disconnect=on_disconnect,
             on_receive=on_receive,
-            dialect=Status(),
         )
 
 
@@ -75,7 +74,7 @@ class WithReply(Controller):
             response = ChatResponse(f"Hi {data.user}")
             return Reply(response, status=201, exclude={"user"})
 
-        await self.ws.serve(on_receive=on_receive, dialect=Status())
+        await self.ws.serve(on_receive=on_receive)
 
 
 @router.controller()
@@ -86,7 +85,6 @@ class Methods(Controller):
             on_receive=self.on_receive,
             on_connect=self.on_connect,
             on_disconnect=self.on_disconnect,
-            dialect=Status(),
         )
 
     async def on_connect(self) -> None:
@@ -99,7 +97,7 @@ class Methods(Controller):
         return Created(ChatResponse(f"Hi {data.user}"))
 
 
-@router.controller("/ws", dialect=Status())
+@router.controller("/ws")
 class Chat(Controller):
     """The short way: nothing is registered by hand, and what is returned is the answer."""
 

@@ -4,7 +4,6 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import OpenTab, Visit
-from tests.browser.tab import Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -34,31 +33,6 @@ async def test_only_those_in_the_same_room_hear_each_other(open_tab: OpenTab) ->
     await ben.say("is anybody here?")
     await expect(ben.find("#log li").last).to_have_text("Ben: is anybody here?")
     await expect(ana.find("#log li").last).to_have_text("Ben left")
-
-
-async def test_players_see_each_other_move(open_tab: OpenTab) -> None:
-    ana, ben = await open_tab("/game/"), await open_tab("/game/")
-    for tab in (ana, ben):
-        await expect(tab.find("#count")).to_have_text("2")
-        await expect(tab.find("#size")).to_have_text("12")
-    box = await ana.find("#field").bounding_box()
-    assert box is not None
-    mouse = ana.page.mouse
-    await mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.5)
-    await mouse.down()
-    await mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.5)
-    await mouse.up()
-    await see_player_at(ben, 360, 160)
-    await ana.page.keyboard.press("ArrowDown")
-    await see_player_at(ben, 360, 168)
-    await see_player_at(ana, 360, 168)
-    await ana.page.close()
-    await expect(ben.find("#count")).to_have_text("1")
-
-
-async def see_player_at(tab: Tab, x: int, y: int) -> None:
-    near = f"({{x, y}}) => Math.abs(x - {x}) < 3 && Math.abs(y - {y}) < 3"
-    await tab.page.wait_for_function(f"() => players.some({near})")
 
 
 async def test_the_server_picks_the_best_subprotocol_that_is_offered(open_tab: OpenTab) -> None:

@@ -31,13 +31,17 @@ class Tongue:
         """Return what an answer or an event says."""
         return json.loads(frame)
 
+    def heard(self, frame: Frame) -> Any:
+        """Return the frame as `verdict` has it."""
+        return json.loads(frame)
+
     def complaint(self, frame: Frame) -> str:
         """Return the code or text of an error, which the frame must be."""
         raise NotImplementedError
 
     def verdict(self, code: int, reason: str) -> Any:
-        """Return what is said of a close that the transport cannot carry, as `json` has it."""
-        return None
+        """Return what is said of a close that the transport cannot carry."""
+        raise NotImplementedError
 
 
 class Typed(Tongue):
@@ -115,6 +119,9 @@ class Htmx(Status):
         form = {name: str(value) for name, value in fields.items()}
         return json.dumps({**form, "HEADERS": {"HX-Request": "true"}})
 
+    def heard(self, frame: Frame) -> Any:
+        return frame
+
     def value(self, frame: Frame) -> Any:
         assert isinstance(frame, str)
         return int(unescape(frame))
@@ -125,7 +132,7 @@ class Htmx(Status):
         return next(code for words, code in self._CODES.items() if text.startswith(words))
 
     def verdict(self, code: int, reason: str) -> Any:
-        return None
+        return f'<div id="ws-error" hx-swap-oob="innerHTML">{reason}</div>'
 
 
 class Named(Tongue):

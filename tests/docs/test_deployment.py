@@ -77,6 +77,8 @@ def test_nginx_passes_on_what_the_page_asks_for() -> None:
         "Host": "$http_host",
         "X-Forwarded-For": "$proxy_add_x_forwarded_for",
         "X-Forwarded-Proto": "$scheme",
+        "X-Forwarded-Host": "$http_host",
+        "Forwarded": '""',
     }
 
 

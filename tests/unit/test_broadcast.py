@@ -205,7 +205,7 @@ async def test_a_handler_that_is_slow_itself_does_not_wait_for_its_own_peer() ->
 async def test_what_one_dialect_cannot_say_nobody_hears() -> None:
     hall = Hall()
     async with hall.with_peers("/json", "/state") as (first, _):
-        with pytest.raises(TypeError, match="use ws.send_event"):
+        with pytest.raises(TypeError, match=r"use ws\.send_event"):
             await broadcast(hall.sockets, 1)
         with pytest.raises(TypeError, match="cannot encode an object of type"):
             await broadcast(hall.sockets[:1], object())

@@ -74,18 +74,21 @@ async def test_each_connection_has_an_object_with_its_own_state() -> None:
         async def on_disconnect(self, code: int, reason: str) -> None:
             JOURNAL.lines.append(f"{self.room} {len(self.texts)} {code} {reason}")
 
-    async with TestClient(app) as client:
-        async with client.connect("/chat/a") as a, client.connect("/chat/b") as b:
-            assert await a.receive_json() == said("welcome to a")
-            assert await b.receive_json() == said("welcome to b")
-            for count in (1, 2):
-                await a.send_json({"text": "hi"})
-                assert await a.receive_json() == said({"text": "hi", "count": count})
-            await b.send_json({"text": ""})
-            assert (await b.receive_json())["statusCode"] == 400
-            await b.send_json({"text": 5})
-            assert (await b.receive_json())["statusCode"] == 400
-            await b.close(4001, "bye")
+    async with (
+        TestClient(app) as client,
+        client.connect("/chat/a") as a,
+        client.connect("/chat/b") as b,
+    ):
+        assert await a.receive_json() == said("welcome to a")
+        assert await b.receive_json() == said("welcome to b")
+        for count in (1, 2):
+            await a.send_json({"text": "hi"})
+            assert await a.receive_json() == said({"text": "hi", "count": count})
+        await b.send_json({"text": ""})
+        assert (await b.receive_json())["statusCode"] == 400
+        await b.send_json({"text": 5})
+        assert (await b.receive_json())["statusCode"] == 400
+        await b.close(4001, "bye")
     assert JOURNAL.lines == ["b 0 4001 bye", "a 2 1000 "]
 
 
@@ -498,8 +501,8 @@ def test_without_a_path_and_without_routes_it_handles_nothing() -> None:
 def test_a_class_that_is_no_controller_is_refused() -> None:
     with pytest.raises(RegistrationError, match=r"expected a subclass of Controller, got <class"):
 
-        @App().controller("/chat")  # type: ignore[type-var]
-        class Chat:
+        @App().controller("/chat")
+        class Chat:  # type: ignore[type-var]
             async def on_receive(self, text: str) -> None: ...
 
 

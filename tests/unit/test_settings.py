@@ -14,9 +14,13 @@ from wirework.settings import Settings
 
 FLAGS = ["websocket", "debug", "compression", "require_origin", "session_https_only"]
 SIZES = ["max_message_size", "max_body_size", "compression_threshold"]
-SIZES += ["inbox_bytes", "outbox_bytes"]
-COUNTS = ["inbox_frames", "outbox_frames", "session_max_age"]
-SECONDS = ["write_stall_timeout", "handshake_timeout"]
+SIZES += ["inbox_bytes", "outbox_bytes", "max_header_bytes", "byte_rate", "byte_burst"]
+COUNTS = ["inbox_frames", "outbox_frames", "session_max_age", "max_header_count", "message_burst"]
+COUNTS += ["max_connections", "max_connections_per_address", "max_connections_per_user"]
+COUNTS += ["max_unauthenticated"]
+SECONDS = ["write_stall_timeout", "handshake_timeout", "handler_timeout"]
+SECONDS += ["drain_timeout", "drain_spread"]
+RATES = ["message_rate", "handshake_rate", "handshake_rate_per_address"]
 
 
 def from_environ(**variables: str) -> Settings:
@@ -151,6 +155,40 @@ def test_seconds_in_the_environment_are_numbers(name: str, seconds: float) -> No
     assert getattr(from_environ(**{name.upper(): repr(seconds)}), name) == seconds
 
 
+@given(name=st.sampled_from(RATES), rate=st.floats(0.001, 1e9))
+def test_rates_in_the_environment_are_numbers(name: str, rate: float) -> None:
+    assert getattr(from_environ(**{name.upper(): repr(rate)}), name) == rate
+
+
+@pytest.mark.parametrize("name", ["max_connections", "max_unauthenticated"])
+@pytest.mark.parametrize(("text", "value"), [("auto", "auto"), (" AUTO ", "auto"), ("none", None)])
+def test_some_limits_may_be_worked_out_or_left_away(
+    name: str, text: str, value: str | None
+) -> None:
+    assert getattr(from_environ(**{name.upper(): text}), name) == value
+
+
+def test_proxies_and_their_headers_are_lists() -> None:
+    settings = from_environ(
+        TRUSTED_PROXIES="10.0.0.5, fd00::/8,unix", PROXY_HEADERS="X-Forwarded-For"
+    )
+    assert settings.trusted_proxies == ("10.0.0.5", "fd00::/8", "unix")
+    assert settings.proxy_headers == ("x-forwarded-for",)
+
+
+@pytest.mark.parametrize("entry", ["*", "0.0.0.0/0", "::/0", "10.0.0.5/8", "proxy", "", 5, None])
+def test_what_is_no_proxy_or_everybody_is_refused(entry: Any) -> None:
+    for value in ((entry,), entry):
+        with pytest.raises(SettingsError, match=r"trusted_proxies: expected .* or /0, with which"):
+            Settings(trusted_proxies=value)
+
+
+@pytest.mark.parametrize("names", ["forwarded", ["x-real-ip"], ["forwarded", 5], None])
+def test_what_is_no_list_of_proxy_headers_is_refused(names: Any) -> None:
+    with pytest.raises(SettingsError, match="proxy_headers: expected a list of forwarded, x-for"):
+        Settings(proxy_headers=names)
+
+
 @given(
     name=st.sampled_from(sorted(set(Settings.__struct_fields__) - {"secret_key"})),
     text=st.text(max_size=20),
@@ -213,6 +251,17 @@ def test_a_wrong_value_says_expected_and_got_and_where_it_came_from() -> None:
         ("handshake_timeout", math.nan, "a number of seconds > 0 and <= 10 years"),
         ("handshake_timeout", 10**400, "a number of seconds > 0 and <= 10 years"),
         ("handshake_timeout", True, "a number of seconds > 0 and <= 10 years"),
+        ("drain_spread", -1, "a number of seconds >= 0 and <= 10 years"),
+        ("drain_spread", False, "a number of seconds >= 0 and <= 10 years"),
+        ("message_rate", 0, "a number a second, 0.001 at least, or none"),
+        ("message_rate", math.nan, "a number a second, 0.001 at least, or none"),
+        ("message_rate", 10**400, "a number a second, 0.001 at least, or none"),
+        ("handshake_rate", True, "a number a second, 0.001 at least, or none"),
+        ("byte_rate", 0.5, "an int >= 1, or none"),
+        ("max_connections", 0, "an int >= 1, or auto, or none"),
+        ("max_connections", "all", "an int >= 1, or auto, or none"),
+        ("max_connections_per_user", "auto", "an int >= 1, or none"),
+        ("auth_refusal", "drop", "'status' or 'close'"),
         ("session_cookie", "a b", "a cookie name (RFC 6265 token)"),
         ("session_max_age", 0, "an int >= 1, or none"),
         ("session_path", "chat", "a path that begins with /"),

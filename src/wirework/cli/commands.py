@@ -99,4 +99,4 @@ def check(
     lines = [to_json(report)] if format is Format.json else to_text(report)
     for line in lines:
         typer.echo(line)
-    raise typer.Exit(report.has_failed(strict=strict))
+    raise typer.Exit(int(report.has_failed(strict=strict)))

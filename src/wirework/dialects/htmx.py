@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from ..commands import Call, Command, Event, Failure, Output, Result
+from ..closecodes import GOING_AWAY, INTERNAL_ERROR, MEANINGS, NORMAL, OVERLOADED, RESTARTING
+from ..commands import Call, Command, Disconnect, Event, Failure, Output, Result
 from ..errors import MalformedMessage, WrongFrame
 from ..json import JsonAdapter
 from ..types import Body, Frame
@@ -76,7 +77,9 @@ class Htmx(Dialect):
 
     `error` makes the answer to a message that failed, from its `Failure`; None from it ends the
     connection. By default the message and the problems, escaped, become the content of the
-    page's element with the id "ws-error"; a page without one shows nothing and goes on.
+    page's element with the id "ws-error"; a page without one shows nothing and goes on. Where a
+    close code cannot travel it says the reason too, unless the end is a good one or the page is
+    to come back.
 
     Raises:
         ValueError: `version` is not 2, 4 or None.
@@ -132,6 +135,9 @@ class _HtmxCodec:
             value = self._error(output)
         elif isinstance(output, (Result, Event)):
             value = output.value
+        elif isinstance(output, Disconnect) and output.code not in _QUIET_ENDS:
+            reason = output.reason or MEANINGS.get(output.code, "closed")
+            value = self._error(Failure(output.code, reason))
         else:
             return None
         parts = _parts(value)
@@ -142,6 +148,10 @@ class _HtmxCodec:
         else:
             html = "".join([_beside_others(part) for part in parts])
         return as_text(html) or None
+
+
+_QUIET_ENDS: Final = {NORMAL, GOING_AWAY, INTERNAL_ERROR, RESTARTING, OVERLOADED, 1014}
+"""Ends that nobody needs to read of: all is well, or the page comes back by itself."""
 
 
 def _parted(message: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Version | None]:

@@ -95,7 +95,7 @@ class Buckets:
     Args:
         rate: tokens a second of each bucket.
         burst: tokens that each holds.
-        max_keys: buckets that are kept at most; about 300 bytes each. Default 16,384.
+        max_keys: buckets that are kept at most; about 200 bytes each. Default 16,384.
 
     Raises:
         ValueError: a number that cannot be used.

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 __all__ = ["Hop", "read_forwarded"]
 
+_MAX_READ: Final = 8192
 _TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED: Final = r'"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t\x20-\x7e])*)"'
 _PAIR: Final = re.compile(rf"[ \t]*({_TOKEN})=(?:({_TOKEN})|{_QUOTED})[ \t]*")
@@ -28,9 +29,17 @@ def read_forwarded(lines: Sequence[str]) -> list[Hop]:
     """Return the elements of all lines of the header, in order. Never raises.
 
     A line that cannot be read is one element that says nothing, and so is an element that says
-    something twice: what stands there may be somebody else's.
+    something twice: what stands there may be somebody else's. Lines before the last 8 KiB are not
+    read.
     """
-    return [hop for line in lines for hop in _read_line(line)]
+    hops: list[Hop] = []
+    room = _MAX_READ
+    for line in reversed(lines):
+        room -= len(line)
+        if room < 0:
+            break
+        hops = [*_read_line(line), *hops]
+    return hops
 
 
 def _read_line(line: str) -> list[Hop]:

@@ -33,6 +33,7 @@ _Address: TypeAlias = IPv4Address | IPv6Address
 _Network: TypeAlias = IPv4Network | IPv6Network
 _Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
+_MAX_ITEMS: Final = 64
 _SCHEMES: Final = {"http": False, "ws": False, "https": True, "wss": True}
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?")
 _NODE: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})")
@@ -66,6 +67,9 @@ class Client(msgspec.Struct, frozen=True):
     def is_unchanged(self) -> bool:
         """Whether nothing is to be corrected."""
         return self.address is None and self.is_secure is None and self.host is None
+
+
+_NOTHING: Final = Client()
 
 
 class Proxies:
@@ -108,6 +112,8 @@ class Proxies:
         """Whether the peer with this address is one of them; None is a peer without an address."""
         if not address:
             return self._has_unix
+        if not self._networks:
+            return False
         found = _read_address(address)
         return found is not None and any(found in network for network in self._networks)
 
@@ -118,7 +124,7 @@ class Proxies:
         their names in lower case.
         """
         if not self.trusts(address):
-            return Client()
+            return _NOTHING
         lines = self._lines(headers)
         one, other = self._forwarded(lines), self._x_forwarded(lines)
         if {"forwarded", "x-forwarded-for"} <= lines.keys() and not one.is_same(other):
@@ -235,8 +241,12 @@ def _read_host(text: str) -> str | None:
 
 
 def _items(lines: dict[str, list[str]], name: str) -> list[str]:
-    """Return the items of a list header, over all its lines (RFC 9110 section 5.6.1)."""
-    items = (item.strip(" \t") for line in lines.get(name, ()) for item in line.split(","))
+    """Return the items of a list header, over all its lines (RFC 9110 section 5.6.1).
+
+    The first one may be a rest that was not split: nobody has more proxies than that.
+    """
+    whole = ",".join(lines.get(name, ()))
+    items = (item.strip(" \t") for item in whole.rsplit(",", _MAX_ITEMS))
     return [item for item in items if item]
 
 

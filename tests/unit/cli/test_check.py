@@ -397,5 +397,7 @@ def test_proxies_are_named_in_one_place(command: Callable[..., Result], tmp_path
     text = "from wirework import App\napp = App(trusted_proxies=['10.0.0.5'])\n"
     (tmp_path / "checked_open.py").write_text(text)
     options = Options(app="checked_open:app", forwarded_allow_ips="10.0.0.5", transport="asgi")
+    said: list[str] = []
     with pytest.raises(RunError, match="trusted_proxies both say who is believed"):
-        serve(options, [].append)
+        serve(options, said.append)
+    assert said == []

@@ -14,6 +14,7 @@ from tests.unit.session.talk import User, ask, error, login, message, plain, sen
 from wirework import (
     App,
     Depends,
+    Events,
     FirstMessage,
     Header,
     Payload,
@@ -43,7 +44,7 @@ class Guest(msgspec.Struct):
     """Somebody without a name."""
 
 
-def desk_of(verify: Any) -> tuple[App, Any]:
+def desk_of(verify: Any) -> tuple[App, Events]:
     app = App()
     return app, app.events("/", dialect=Typed(), auth=FirstMessage(verify))
 
@@ -80,13 +81,11 @@ def test_it_names_its_function() -> None:
 
 @pytest.mark.parametrize("style", ["App", "Router", "events", "ws", "controller"])
 def test_something_else_as_auth_fails_at_registration(style: str) -> None:
-    app = App()
     auth: Any = user_of
+    makers: dict[str, Any] = {"App": App, "Router": Router}
+    register = makers.get(style) or partial(getattr(App(), style), "/")
     with pytest.raises(RegistrationError, match=r"auth: expected FirstMessage\(verify=...\), got"):
-        if style in ("App", "Router"):
-            {"App": App, "Router": Router}[style](auth=auth)
-        else:
-            getattr(app, style)("/", auth=auth)
+        register(auth=auth)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +161,7 @@ async def test_an_error_while_verify_is_released_turns_the_peer_away() -> None:
     async def verify(token: str, db: Annotated[None, Depends(audit)]) -> User:
         return User(token)
 
-    app, desk = desk_of(verify)
+    app, _desk = desk_of(verify)
     async with talking(app) as ws:
         send(ws, login(), message("who", id=1))
         assert plain(await ws.receive_json()) == error("audit_failed", id=None)
@@ -335,7 +334,7 @@ async def test_a_client_cannot_say_who_it_is_in_a_payload(verify: Any, handler: 
 def test_a_user_of_another_type_fails_at_registration(
     verify: Any, handler: Any, given: str, made: str
 ) -> None:
-    app, desk = desk_of(verify)
+    _app, desk = desk_of(verify)
     with pytest.raises(RegistrationError) as caught:
         desk.on("who")(handler)
     text = str(caught.value)

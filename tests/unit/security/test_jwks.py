@@ -72,6 +72,20 @@ async def test_who_comes_while_keys_are_fetched_waits_for_the_same_answer() -> N
     assert issuer.asked == 1
 
 
+async def test_a_request_that_takes_longer_than_the_cooldown_is_not_doubled() -> None:
+    issuer = Issuer(jwk("ES256", "k1"))
+    issuer.gate = threading.Event()
+    verify = issuer.verify(cooldown=30)
+    first = asyncio.ensure_future(is_good(verify, signed()))
+    await asyncio.sleep(0)
+    issuer.now += 60
+    second = asyncio.ensure_future(is_good(verify, signed()))
+    await asyncio.sleep(0)
+    issuer.gate.set()
+    assert [await first, await second] == [True, True]
+    assert issuer.asked == 1
+
+
 async def test_one_who_gives_up_waiting_does_not_take_the_answer_from_the_others() -> None:
     issuer = Issuer(jwk("ES256", "k1"))
     issuer.gate = threading.Event()

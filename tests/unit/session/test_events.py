@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.applications import Gate, Journal, talking
 from tests.unit.session.talk import ask, error, heard, message, plain, send, value
-from wirework import App, Close, Depends, Reject, Reply, Router, WebSocket
+from wirework import App, Close, Depends, Events, Reject, Reply, Router, WebSocket
 from wirework.dialects import State, Typed
 from wirework.testing import TestClient
 
@@ -21,7 +21,7 @@ class Order(msgspec.Struct):
     count: int = 1
 
 
-def desk_of(**options: Any) -> tuple[App, Any]:
+def desk_of(**options: Any) -> tuple[App, Events]:
     """Return an application with events at "/"."""
     app = App(**{key: options.pop(key) for key in ("debug", "json") if key in options})
     return app, app.events("/", dialect=Typed(), **options)

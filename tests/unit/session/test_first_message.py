@@ -122,12 +122,15 @@ async def test_calls_wait_while_the_token_is_looked_at_whatever_the_concurrency(
 
 async def test_each_connection_has_its_own_user() -> None:
     desk = Desk(concurrency=2)
-    async with TestClient(desk.app) as client:
-        async with client.connect("/") as ada, client.connect("/") as eve:
-            send(ada, login("ada"), message("who", id=1))
-            send(eve, login("eve"), message("who", id=1))
-            assert await heard(ada, 2) == [READY, value("who", "ada")]
-            assert await heard(eve, 2) == [READY, value("who", "eve")]
+    async with (
+        TestClient(desk.app) as client,
+        client.connect("/") as ada,
+        client.connect("/") as eve,
+    ):
+        send(ada, login("ada"), message("who", id=1))
+        send(eve, login("eve"), message("who", id=1))
+        assert await heard(ada, 2) == [READY, value("who", "ada")]
+        assert await heard(eve, 2) == [READY, value("who", "eve")]
 
 
 async def test_a_second_token_is_refused_and_changes_nothing() -> None:
@@ -262,7 +265,8 @@ async def test_a_first_message_that_cannot_be_read_may_be_sent_again(first: str)
 async def test_silence_ends_with_4401_when_the_time_is_over() -> None:
     desk = Desk(timeout=3.0)
     async with talking(desk.app) as ws:
-        assert ws.peer.connection.consumer in wheel()._where
+        session: Any = ws.peer.connection.consumer
+        assert session in wheel()._where
         pass_time(ws, 3.5)
         await ws.assert_closed(4401, "not authenticated in time")
     assert desk.log == ["disconnect 4401"]

@@ -11,12 +11,12 @@ import pytest
 
 from tests.unit.applications import Gate, Journal, talking
 from tests.unit.session.test_first_message import pass_time
-from wirework import App, Close, Depends, RegistrationError, Reject, WebSocket
+from wirework import App, Close, Depends, Events, RegistrationError, Reject, WebSocket
 from wirework.dialects import NamedSockets
 from wirework.testing import TestClient
 
 
-def sockets_of(**options: Any) -> tuple[App, Any]:
+def sockets_of(**options: Any) -> tuple[App, Events]:
     app = App()
     return app, app.events("/pp", dialect=NamedSockets(), **options)
 

@@ -386,11 +386,19 @@ async def test_dependencies_are_released_normally_when_the_client_cancels() -> N
 async def test_a_stream_that_waits_for_a_slow_peer_can_be_cancelled() -> None:
     ticker = Ticker()
     ticker.app.settings = ticker.app.settings.replace(outbox_frames=10)
+    has_begun = asyncio.Event()
+
+    @ticker.desk.on("many")
+    async def many() -> AsyncIterator[int]:
+        has_begun.set()
+        for number in range(1000):
+            yield number
+
     async with talking(ticker.app) as ws:
         ws.peer.stop_reading()
-        send(ws, message("count", {"count": 1000}, id=1))
-        while not ws.peer.connection.outbox.is_congested:
-            await asyncio.sleep(0)
+        send(ws, message("many", id=1))
+        await has_begun.wait()
+        assert ws.peer.connection.outbox.is_congested
         send(ws, message("cancel", id=1))
         ws.peer.start_reading()
         said = [await ws.receive_json()]

@@ -25,8 +25,11 @@ from picows import (
 
 __all__ = ["Bench", "Hearer", "PlainReader", "Reader", "bench_of"]
 
+_TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _CLOSE: Final = 8
+_SEVERAL: Final = 256
+"""Bytes of one read from which on it is worth a look whether they are texts."""
 _WHOLE_TEXT: Final = 0x81
 _MASKED: Final = 0x80
 
@@ -199,8 +202,9 @@ class PlainReader(Reader):
         """Take `size` bytes that were put into the buffer; `is_fresh`: they begin it."""
         wire = self.wire
         assert wire is not None
-        if not is_fresh or not wire.is_plain or not _are_texts(self.view, size):
-            return super().read(size, is_fresh=is_fresh)
+        is_usual = size >= _SEVERAL and is_fresh and wire.is_plain and _are_texts(self.view, size)
+        if not is_usual:
+            return Reader.read(self, size, is_fresh=is_fresh)
         texts = self._texts = []
         try:
             self._feed(size)
@@ -228,6 +232,14 @@ class PlainReader(Reader):
         kind = frame.msg_type
         if not wire.is_plain or not frame.fin or frame.rsv1 or frame.rsv2 or frame.rsv3:
             pass
+        elif kind is _TEXT:
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                wire.on_frame(1, frame)
+            else:
+                wire.sink.feed(text)
+            return
         elif kind is _BINARY:
             wire.sink.feed(frame.get_payload_as_bytes())
             return
