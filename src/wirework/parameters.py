@@ -79,7 +79,7 @@ def message_parameters(dialect: Dialect) -> dict[str, Extra]:
     own = {
         name: Extra(kind, _meta, is_per_message=True) for name, kind in dialect.parameters.items()
     }
-    return {"message": Extra(Call, _call, takes_any=False), **own}
+    return {"message": Extra(Call, _call, is_of_message=True, takes_any=False), **own}
 
 
 def user_parameter(verify: Callable[..., Any]) -> dict[str, Extra]:

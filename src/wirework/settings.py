@@ -112,8 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is closed with 4401 or 4408. Default 10.0."""
 
     auth_refusal: Annotated[_Refusal, rules.one_of(_Refusal)] = "status"
-    """How a handshake without good credentials ends: with an HTTP "status", which scripts in browsers
-    cannot see, or accepted and ended with a "close" code, which they can. Default "status"."""
+    """How a handshake without good credentials ends: with an HTTP "status", which no script in a
+    browser sees, or accepted and closed with a "close" code, which they see. Default "status"."""
 
     handler_timeout: Annotated[float | None, rules.INTERVAL] = None
     """Seconds that handling one message may take; None: no limit. Default None."""

@@ -298,10 +298,14 @@ class WebSocket:
         Raises:
             StateError: a connection handler's route has no dialect, and some dialects no names.
         """
+        if self.conversation is None and self.closed:
+            raise self.connection.closed_error()
         if self.codec is None or self.conversation is None:
             raise StateError("send_event: the route has no dialect; use send_json")
         if not self.conversation.has_names:
-            raise StateError("send_event: messages of the route's dialect have no names; use send")
+            raise StateError(
+                "send_event: what the server sends has no name in this dialect; use send"
+            )
         frame = self.codec.encode(Event(data, name))
         if frame is None:
             raise StateError("send_event: the route's dialect has no words for it")

@@ -499,11 +499,19 @@ def test_without_a_path_and_without_routes_it_handles_nothing() -> None:
 
 
 def test_a_class_that_is_no_controller_is_refused() -> None:
+    app = App()
     with pytest.raises(RegistrationError, match=r"expected a subclass of Controller, got <class"):
 
-        @App().controller("/chat")
+        @app.controller("/chat")
         class Chat:  # type: ignore[type-var]
             async def on_receive(self, text: str) -> None: ...
+
+    with pytest.raises(RegistrationError, match=r"expected a subclass of Controller, got <class"):
+
+        @app.controller()
+        class Rooms:  # type: ignore[type-var]
+            @app.ws("/room")
+            async def room(self, text: str) -> None: ...
 
 
 def test_the_decorator_needs_its_parentheses() -> None:

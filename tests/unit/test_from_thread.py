@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,11 +14,6 @@ from tests.unit.session.talk import ask, heard, message, send, value
 from wirework import App, ConnectionClosed, WebSocket, broadcast
 from wirework.dialects import Typed
 from wirework.testing import TestClient
-
-
-def in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Run a function in a thread that is none of the event loop's."""
-    return asyncio.get_running_loop().run_in_executor(ThreadPoolExecutor(1), function, *args)
 
 
 class Desk:
@@ -69,9 +63,9 @@ async def test_it_returns_the_result_and_raises_the_error_of_the_call() -> None:
         return n * 2
 
     async with TestClient(app):
-        assert await in_thread(app.from_thread, double, 4) == 8
+        assert await asyncio.to_thread(app.from_thread, double, 4) == 8
         with pytest.raises(KeyError):
-            await in_thread(app.from_thread, double, -1)
+            await asyncio.to_thread(app.from_thread, double, -1)
 
 
 async def test_many_threads_at_once_interleave_whole_frames() -> None:
@@ -94,7 +88,7 @@ async def test_many_threads_at_once_interleave_whole_frames() -> None:
 async def test_a_thread_may_tell_everybody() -> None:
     desk = Desk()
     async with talking(desk.app) as ws:
-        told = await in_thread(desk.app.from_thread, broadcast, desk.sockets, "news")
+        told = await asyncio.to_thread(desk.app.from_thread, broadcast, desk.sockets, "news")
         assert told == 1
         assert await ws.receive_json() == {"type": "message", "data": "news"}
 
@@ -105,7 +99,7 @@ async def test_a_peer_that_is_gone_raises_in_the_thread() -> None:
         pass
     async with TestClient(desk.app):
         with pytest.raises(ConnectionClosed):
-            await in_thread(desk.app.from_thread, desk.sockets[0].send_event, "tick")
+            await asyncio.to_thread(desk.app.from_thread, desk.sockets[0].send_event, "tick")
 
 
 # --- misuse -------------------------------------------------------------------------------------
@@ -129,9 +123,9 @@ async def test_without_a_running_application_there_is_nobody_to_run_it() -> None
     with pytest.raises(RuntimeError, match="from_thread: the application is not running"):
         app.from_thread(call)
     async with TestClient(app):
-        await in_thread(app.from_thread, call)
+        await asyncio.to_thread(app.from_thread, call)
     with pytest.raises(RuntimeError, match="from_thread: the application is not running"):
-        await in_thread(app.from_thread, call)
+        await asyncio.to_thread(app.from_thread, call)
     assert calls == [1]
 
 
@@ -151,7 +145,7 @@ async def test_a_timeout_cancels_the_call() -> None:
 
     async with TestClient(app):
         with pytest.raises(TimeoutError):
-            await in_thread(lambda: app.from_thread(call, timeout=0.01))
+            await asyncio.to_thread(lambda: app.from_thread(call, timeout=0.01))
         await cancelled.wait()
     assert ends == ["cancelled"]
 
@@ -165,6 +159,6 @@ async def test_a_timeout_of_the_call_itself_is_told_as_it_is() -> None:
             return await socket.request("guess", timeout=0)
 
         with pytest.raises(TimeoutError):
-            await in_thread(desk.app.from_thread, ask_back)
+            await asyncio.to_thread(desk.app.from_thread, ask_back)
         assert await ws.receive_json() == {"type": "guess", "ask": 1}
         assert await ask(ws, "work", {"steps": 0}) == value("work", 0)

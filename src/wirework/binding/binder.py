@@ -37,6 +37,9 @@ class Extra(NamedTuple):
     kind: Any
     get: Getter
     is_per_message: bool = False
+    """Whether there is one only while a message with a payload is handled."""
+    is_of_message: bool = False
+    """Whether it is another one for each message, so that nothing that lasts may keep it."""
     takes_any: bool = True
     """Whether it may be annotated `Any`: not where that may be a payload's."""
     is_sure: bool = False
@@ -197,9 +200,10 @@ class _Compilation:
             marked = self._marked(parameter, plan)
             if marked is not None or any(isinstance(m, Payload) for m in get_args(annotation)):
                 return marked
-        extra = self._extra(name, annotation)
+        extra = self._extra(name, annotation, plan)
         if extra is not None:
             plan.needs_call = plan.needs_call or extra.is_per_message
+            plan.reads_message = plan.reads_message or extra.is_of_message
             return extra.get
         for known, getter in self.binder.types.items():
             if annotation is known or _is_subclass(annotation, known):
@@ -210,13 +214,13 @@ class _Compilation:
             return None
         return self._named(parameter, plan, has_payload)
 
-    def _extra(self, name: str, annotation: Any) -> Extra | None:
+    def _extra(self, name: str, annotation: Any, plan: Plan) -> Extra | None:
         named = self.extra.get(name)
         if named is not None and named.fits(annotation):
             return named
         if named is not None and named.is_sure:
             raise RegistrationError(
-                self.where,
+                plan.where,
                 f"parameter {name!r} is annotated {_type_name(annotation)}, "
                 f"but it would be given {_type_name(named.kind)}",
                 "annotate it so, or choose another name for what the message carries",
@@ -233,6 +237,7 @@ class _Compilation:
                 dependency = self.dependency(marker)
                 plan.dependencies.append(dependency)
                 plan.needs_call = plan.needs_call or dependency.plan.needs_call
+                plan.reads_message = plan.reads_message or dependency.plan.reads_message
                 plan.wants_data = plan.wants_data or dependency.plan.wants_data
                 return _from_dependency(dependency)
             if isinstance(marker, Path):
@@ -382,7 +387,7 @@ class _Compilation:
                     f"{name_of(nested.plan.function)}, which lasts one message",
                     'give that scope="connection" too, or this scope="message"',
                 )
-        if plan.needs_call:
+        if plan.needs_call or plan.reads_message:
             raise RegistrationError(
                 plan.where,
                 "it lasts as long as the connection, but reads the message",

@@ -34,7 +34,7 @@ def form_converter(json: JsonAdapter, annotation: Any) -> Callable[[Any], Any]:
         values = dict(form)
         for name, field in fields.items():
             if name in values:
-                field.mend(name, values)
+                field.mend(name, values, is_required=name in required)
             elif field.is_list and name in required:
                 values[name] = []
             elif field.is_bool and name in required:
@@ -52,11 +52,12 @@ class _Field:
         kinds = [get_origin(each) or each for each in members]
         self.is_list = any(kind in _SEQUENCES for kind in kinds)
         self.is_bool = kinds == [bool]
+        self.is_optional = _takes_none(hint)
         self.takes_text = any(
             kind in (str, bytes, Any, object) or isinstance(kind, str) for kind in kinds
         )
 
-    def mend(self, name: str, values: dict[str, Any]) -> None:
+    def mend(self, name: str, values: dict[str, Any], *, is_required: bool) -> None:
         value = values[name]
         if self.is_list and not isinstance(value, list):
             values[name] = [value]
@@ -64,6 +65,8 @@ class _Field:
             del values[name]
             if self.is_bool:
                 values[name] = False
+            elif self.is_optional and is_required:
+                values[name] = None
 
 
 def _members(hint: Any) -> list[Any]:
@@ -73,6 +76,12 @@ def _members(hint: Any) -> list[Any]:
     if origin in (Union, UnionType):
         return [m for each in get_args(hint) if each is not NoneType for m in _members(each)]
     return [hint]
+
+
+def _takes_none(hint: Any) -> bool:
+    if get_origin(hint) is Annotated:
+        return _takes_none(get_args(hint)[0])
+    return get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint)
 
 
 def hints_of(annotation: Any) -> dict[str, Any]:

@@ -92,7 +92,9 @@ class Plan:
         self.wants_data = False
         """Whether it takes the plain payload, as `data`."""
         self.needs_call = False
-        """Whether it reads the message, so that it cannot outlive one."""
+        """Whether it reads the message's payload, so that it cannot outlive one."""
+        self.reads_message = False
+        """Whether it takes the message itself."""
 
     @property
     def takes_only_the_payload(self) -> bool:

@@ -192,13 +192,14 @@ def test_after_names_a_message_that_is_known(after: str) -> None:
     ("function", "text"),
     [
         (5, "events('/desk').on('note'): expected a function, got 5"),
+        (None, "events('/desk').on('note'): expected a function, got None"),
         (
             Order,
             "events('/desk').on('note'), Order: expected a function, got a class; "
             "give it a function, or a method of an object",
         ),
     ],
-    ids=["number", "class"],
+    ids=["number", "none", "class"],
 )
 def test_what_is_no_function_is_refused(function: Any, text: str) -> None:
     assert refused(lambda app: desk(app).on("note")(function)) == text
@@ -407,16 +408,19 @@ def test_middleware_may_be_an_object_or_a_method() -> None:
 # --- dependencies -------------------------------------------------------------------------------
 
 
+async def of_message(message) -> None:  # type: ignore[no-untyped-def]
+    ...
+
+
 async def of_data(data) -> None:  # type: ignore[no-untyped-def]
     ...
 
 
-def test_what_reads_the_message_cannot_last_as_long_as_the_connection() -> None:
-    async def message_scope(x: Annotated[None, Depends(of_data)]) -> None: ...
+@pytest.mark.parametrize("reads", [of_message, of_data], ids=lambda each: each.__name__)
+def test_what_reads_the_message_cannot_last_as_long_as_the_connection(reads: Any) -> None:
+    async def message_scope(x: Annotated[None, Depends(reads)]) -> None: ...
 
-    async def connection_scope(
-        x: Annotated[None, Depends(of_data, scope="connection")],
-    ) -> None: ...
+    async def connection_scope(x: Annotated[None, Depends(reads, scope="connection")]) -> None: ...
 
     desk(App()).on("note")(message_scope)
     with pytest.raises(RegistrationError, match="it lasts as long as the connection, but reads"):

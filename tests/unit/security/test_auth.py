@@ -253,6 +253,10 @@ async def by_type(me: Staff) -> Any:
     return me
 
 
+async def by_optional_type(me: Staff | None) -> Any:
+    return me
+
+
 async def optional(user: Staff | None) -> Any:
     return user
 
@@ -297,6 +301,7 @@ async def beside_model(order: Guest, *, user: Staff) -> Any:
             for each in (
                 by_name,
                 by_type,
+                by_optional_type,
                 optional,
                 base,
                 base_or_none,

@@ -352,3 +352,26 @@ async def test_nobody_can_answer_before_the_handshake_is() -> None:
         "request: the handshake is not answered; ask in on_ready, or accept",
         "after the acceptance",
     ]
+
+
+async def test_the_end_reaches_who_asks_while_on_connect_runs() -> None:
+    app = App()
+    desk = app.events("/", dialect=Typed())
+    outcomes: list[Any] = []
+    gate = Gate()
+
+    @desk.on_connect
+    async def on_connect(ws: WebSocket) -> None:
+        await ws.accept()
+        gate.reached.set()
+        try:
+            await ws.request("guess")
+        except ConnectionClosed as end:
+            outcomes.append(end.code)
+            raise
+
+    async with talking(app) as ws:
+        await gate.reached.wait()
+        assert await ws.receive_json() == {"type": "guess", "ask": 1}
+        await ws.close(4001)
+    assert outcomes == [4001]

@@ -14,6 +14,7 @@ from tests.unit.applications import Gate, Journal, talking
 from tests.unit.session.talk import ask, end, error, heard, message, plain, send, value
 from wirework import App, Call, Close, Depends, Reject, Reply, WebSocket
 from wirework.dialects import State, Status, Typed
+from wirework.replies import BadRequest
 
 
 class Ticker:
@@ -137,6 +138,32 @@ async def test_a_stream_that_fails_is_answered_with_an_error_instead_of_an_end()
         assert [said[0], plain(said[1])] == [value("s", 1, seq=0), error("dry", "s")]
         assert plain(await ask(ws, "none", id=2)) == error("not_found", "none", id=2)
     assert journal.lines == ["open db", "Reject in db", "close db"]
+
+
+async def test_an_error_reply_is_the_last_word_of_a_stream_where_errors_answer_calls() -> None:
+    app = App()
+    log: list[str] = []
+
+    async def stream(n: int = 0) -> AsyncIterator[Any]:
+        try:
+            yield 0
+            yield BadRequest("no")
+            log.append("went on")
+            yield 1
+        finally:
+            log.append("released")
+
+    app.events("/typed", dialect=Typed()).on("s")(stream)
+    app.ws("/status", dialect=Status())(stream)
+    async with talking(app, "/typed") as ws:
+        send(ws, message("s", id=1), message("none", id=2))
+        said = await heard(ws, 3)
+        assert said[:2] == [value("s", 0, seq=0), error(400, "s", message="no")]
+        assert plain(said[2]) == error("not_found", "none", id=2)
+        assert log == ["released"]
+    async with talking(app, "/status") as ws:
+        await ws.send_json({})
+        assert [said["statusCode"] for said in await heard(ws, 3)] == [200, 400, 200]
 
 
 @pytest.mark.parametrize("what", ["cleanup", "dependency"])
