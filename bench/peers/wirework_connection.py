@@ -1,7 +1,7 @@
 """Wirework, connection handlers."""
 
 from bench.peers.messages import Move, answer
-from wirework import App, WebSocket
+from wirework import App, WebSocket, broadcast
 
 app = App()
 people: set[WebSocket] = set()
@@ -27,7 +27,6 @@ async def fanout(ws: WebSocket) -> None:
     people.add(ws)
     try:
         async for text in ws.iter_text():
-            for other in list(people):
-                await other.send_text(text)
+            await broadcast(people, text)
     finally:
         people.discard(ws)

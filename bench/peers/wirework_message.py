@@ -1,7 +1,7 @@
 """Wirework, message handlers."""
 
 from bench.peers.messages import Move, Moved, answer
-from wirework import App, WebSocket
+from wirework import App, WebSocket, broadcast
 
 app = App()
 people: set[WebSocket] = set()
@@ -27,5 +27,4 @@ async def left(ws: WebSocket) -> None:
 
 @app.ws("/fanout", conn=joined, disconn=left)
 async def fanout(msg: str) -> None:
-    for other in list(people):
-        await other.send_text(msg)
+    await broadcast(people, msg)

@@ -7,9 +7,10 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 
 from .commands import Event
+from .connection import Connection
 from .errors import ConnectionClosed, StateError
-from .json import JsonAdapter
 from .outbox import TEXT, Outgoing
+from .types import State
 from .websocket import WebSocket, outgoing
 
 __all__ = ["broadcast"]
@@ -21,8 +22,8 @@ async def broadcast(
     """Send `value` to every one of `sockets`, each in its route's dialect; return to how many.
 
     It is encoded once per dialect, and never waits for a peer: a slow one meets the overflow
-    policy of its outbox, one that is gone or not yet accepted is passed over. For connections of
-    this process only.
+    policy of its outbox. Passed over are those that are gone, not yet accepted, or still have to
+    say who they are. For connections of this process only.
 
     Args:
         sockets: the connections; the collection may change meanwhile.
@@ -34,27 +35,37 @@ async def broadcast(
         TypeError: a dialect cannot say the value; nobody got it.
         StateError: there is a name, and a connection whose messages have none; nobody got it.
     """
-    receivers = [ws for ws in list(sockets) if ws is not skip and ws.connection.is_open]
     frames: dict[Hashable, Outgoing | None] = {}
-    for ws in receivers:
-        key = _variant(ws)
-        if key not in frames:
-            frames[key] = _frame(ws, value, name)
-    reached = 0
-    for ws in receivers:
-        frame = frames[_variant(ws)]
+    receivers: list[tuple[Connection, Outgoing]] = []
+    for ws in list(sockets):
+        if ws is skip or ws.connection.state is not State.OPEN or not _is_begun(ws):
+            continue
+        codec = ws.codec
+        variant = ws.app if codec is None else codec.variant
+        if variant not in frames:
+            frames[variant] = _frame(ws, value, name)
+        frame = frames[variant]
         if frame is not None:
-            reached += _push(ws, frame)
-    if any(ws.connection.outbox.is_congested for ws in receivers):
+            receivers.append((ws.connection, frame))
+    return await _push_all(receivers)
+
+
+def _is_begun(ws: WebSocket) -> bool:
+    return ws.conversation is None or ws.conversation.is_begun
+
+
+async def _push_all(receivers: list[tuple[Connection, Outgoing]]) -> int:
+    reached, is_congested = 0, False
+    for connection, frame in receivers:
+        try:
+            connection.push(frame)
+        except ConnectionClosed:
+            continue
+        reached += 1
+        is_congested = is_congested or connection.outbox.is_congested
+    if is_congested:
         await asyncio.sleep(0)  # the transports write, or a fast sender would fill every outbox
     return reached
-
-
-def _variant(ws: WebSocket) -> Hashable:
-    if ws.codec is not None:
-        return ws.codec.variant
-    json: JsonAdapter = ws.app.json
-    return ("no dialect", json)
 
 
 def _frame(ws: WebSocket, value: Any, name: str) -> Outgoing | None:
@@ -68,11 +79,3 @@ def _frame(ws: WebSocket, value: Any, name: str) -> Outgoing | None:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return outgoing(bytes(value))
     return Outgoing(TEXT, ws.app.json.encode(value))
-
-
-def _push(ws: WebSocket, frame: Outgoing) -> bool:
-    try:
-        ws.connection.push(frame)
-    except ConnectionClosed:
-        return False
-    return True

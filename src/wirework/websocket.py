@@ -37,6 +37,9 @@ class Send(Protocol):
 class Conversation(Protocol):
     """What a session lets its connection do."""
 
+    is_begun: bool
+    """Whether the message that must come first, such as a token, has come."""
+
     @property
     def has_names(self) -> bool:
         """Whether its messages have names."""

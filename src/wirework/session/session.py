@@ -52,12 +52,12 @@ _KNOWN = "this connection is authenticated already"
 class MessageSession(Calls):
     """One connection that speaks a dialect."""
 
-    __slots__ = ("_greeting", "_is_begun", "_is_over", "_over", "_requests", "_running")
+    __slots__ = ("_greeting", "_is_over", "_over", "_requests", "_running", "is_begun")
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         super().__init__(endpoint, ws)
         self._running = 0
-        self._is_begun = not (endpoint.auth or endpoint.dialect.one_call)
+        self.is_begun = not (endpoint.auth or endpoint.dialect.one_call)
         """Whether the message that must come first has come."""
         self._greeting: Any = _UNREAD
         """What `on_ready` has returned."""
@@ -121,7 +121,7 @@ class MessageSession(Calls):
             self.cancel_handlers()
         if self._requests is not None and connection.is_ended:
             self._requests.end(connection.closed_error())
-        limit = self.endpoint.concurrency if self._is_begun else 1
+        limit = self.endpoint.concurrency if self.is_begun else 1
         has_work = connection.inbox or (connection.is_ended and not self._running)
         if has_work and self._running < limit:
             self._running += 1
@@ -144,7 +144,7 @@ class MessageSession(Calls):
                 await ws.send(greeting)
         if not ws.connection.is_answered:
             await ws.accept()
-        if not self._is_begun:
+        if not self.is_begun:
             await self._expect_beginning()
         else:
             await self._say_ready(None, is_told=self.endpoint.dialect.ready)
@@ -206,9 +206,9 @@ class MessageSession(Calls):
 
     def tick(self, now: float) -> float | None:
         """End a connection whose first message has not come in time; the wheel calls it."""
-        if not self._is_begun and self.endpoint.auth is not None:
+        if not self.is_begun and self.endpoint.auth is not None:
             self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated in time")
-        elif not self._is_begun:
+        elif not self.is_begun:
             self.ws.end(closecodes.TIMED_OUT, "no first message in time")
         return None
 
@@ -218,7 +218,7 @@ class MessageSession(Calls):
         if auth is None:
             await self._say_ready(command.id)
             return
-        if self._is_begun:
+        if self.is_begun:
             await self.fail(Reject("authenticated", _KNOWN), call)
             return
         try:
@@ -230,7 +230,7 @@ class MessageSession(Calls):
             await self._turn_away(error, call)
             return
         ws.user = user
-        self._is_begun = True
+        self.is_begun = True
         wheel().forget(self)
         await self._say_ready(command.id)
         for _ in range(min(len(ws.connection.inbox), self.endpoint.concurrency)):
@@ -270,12 +270,12 @@ class MessageSession(Calls):
         task = asyncio.current_task()
         assert task is not None
         try:
-            if self._is_begun:
+            if self.is_begun:
                 if self.endpoint.shortcut is not None:
                     await self._work_shortly(self.endpoint.shortcut)
                 elif self.endpoint.quick is not None and self.endpoint.lanes:
                     await self._work_in_lanes(self.endpoint.quick.read, self.endpoint.lanes)
-            elif self.endpoint.quick is not None and self._is_begun and self.endpoint.lanes:
+            elif self.endpoint.quick is not None and self.is_begun and self.endpoint.lanes:
                 await self._work_in_lanes(self.endpoint.quick.read, self.endpoint.lanes)
             while connection.inbox:
                 await self._take(connection.next_frame())
@@ -371,7 +371,7 @@ class MessageSession(Calls):
             commands = codec.decode(frame)
         except MalformedMessage as error:
             await self.fail(error, None)
-            if not self._is_begun and self.endpoint.dialect.one_call:
+            if not self.is_begun and self.endpoint.dialect.one_call:
                 self.ws.connection.close(closecodes.INVALID_DATA, "no first message")
             return
         for command in commands:
@@ -381,7 +381,7 @@ class MessageSession(Calls):
 
     async def _do(self, command: Command) -> None:
         if isinstance(command, Call):
-            if self._is_begun:
+            if self.is_begun:
                 await self.run_call(command)
             elif self.endpoint.auth is not None:
                 await self._turn_away(Reject("not_authenticated", "authenticate first"), command)
@@ -396,7 +396,7 @@ class MessageSession(Calls):
 
     async def _run_only_call(self, call: Call) -> None:
         """Run the one call of a connection; its handler takes the frames that follow."""
-        self._is_begun = True
+        self.is_begun = True
         wheel().forget(self)
         self.listen()
         name = self.ws.query.get(self.endpoint.dialect.name_in_query or "", "")
