@@ -28,13 +28,25 @@ from .handshake import Handshake
 from .replies import Reply
 from .routing.events import Events
 from .routing.router import Router
-from .security.auth import FirstMessage
+from .security.auth import AnyOf, Anyone, Auth, FirstMessage, Source
+from .security.credentials import BadCredentials
+from .security.identity import Identity
+from .security.jwks import RemoteKeys
+from .security.jwt import Jwt
+from .security.keys import JwkSet
 from .security.sessions import Session
+from .security.sources import Bearer, QueryToken, SessionUser, SubprotocolToken, Ticket
+from .security.tickets import Tickets
 from .settings import Settings
 from .websocket import Send, WebSocket
 
 __all__ = [
+    "AnyOf",
+    "Anyone",
     "App",
+    "Auth",
+    "BadCredentials",
+    "Bearer",
     "Call",
     "Close",
     "ConnectionClosed",
@@ -45,22 +57,32 @@ __all__ = [
     "FirstMessage",
     "Handshake",
     "Header",
+    "Identity",
+    "JwkSet",
+    "Jwt",
     "MalformedMessage",
     "Path",
     "Payload",
     "Query",
+    "QueryToken",
     "Refuse",
     "RegistrationError",
     "Reject",
+    "RemoteKeys",
     "Reply",
     "RequestFailed",
     "Router",
     "Send",
     "Session",
     "SessionError",
+    "SessionUser",
     "Settings",
     "SettingsError",
+    "Source",
     "StateError",
+    "SubprotocolToken",
+    "Ticket",
+    "Tickets",
     "Validate",
     "ValidationError",
     "WebSocket",

@@ -13,12 +13,13 @@ from weakref import WeakSet
 
 from starlette.datastructures import State
 
+from . import closecodes
 from .binding.depends import kind_of
 from .binding.plan import Plan
 from .binding.signatures import can_take, local_names, name_of
 from .connection import Connection
 from .dialects.base import Dialect
-from .errors import Refuse, RegistrationError, SessionError
+from .errors import RegistrationError, SessionError, SettingsError
 from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
 from .handshake import Handshake, Request
 from .json import JsonAdapter, adapter_of
@@ -30,12 +31,12 @@ from .lifespan import (
     serve_lifespan,
 )
 from .parameters import http_binder, websocket_binder
+from .reception import Reception, Target
 from .registration import Registration
-from .routing.paths import NoSuchRoute, ParameterError, PathTemplate, RouteTable
+from .routing.paths import NoSuchRoute, ParameterError, PathTemplate
 from .routing.router import Router
 from .routing.routes import HttpRoute, WebSocketRoute, check_dialect, check_functions
-from .security.auth import FirstMessage
-from .security.origin import OriginPolicy
+from .security.auth import Auth
 from .security.sessions import Session
 from .session import MessageEndpoint, MessageSession, Middleware
 from .settings import Settings
@@ -44,6 +45,7 @@ from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from .security.cookies import SessionCookie
+    from .security.tickets import Tickets
 
 __all__ = ["App"]
 
@@ -53,14 +55,6 @@ T = TypeVar("T")
 
 _GRACE = 5.0
 """Seconds at shutdown for connections that the server has left open."""
-
-
-class _Target:
-    """What a WebSocket path leads to."""
-
-    def __init__(self, endpoint: Endpoint, origin: OriginPolicy) -> None:
-        self.endpoint = endpoint
-        self.origin = origin
 
 
 class App(Router):
@@ -90,7 +84,7 @@ class App(Router):
         *,
         json: str | JsonAdapter | None = None,
         dialect: Dialect | None = None,
-        auth: FirstMessage | None = None,
+        auth: Auth | None = None,
         message_middleware: Sequence[Middleware] = (),
         http: ASGIApp | None = None,
         lifespan: Lifespan | None = None,
@@ -116,10 +110,12 @@ class App(Router):
         self._http_app = http
         self._http_side: ASGIApp | None = None
         self._http_routes: list[Any] = []
-        self._table: RouteTable[_Target] = RouteTable()
         self._cookie = _cookie(self.settings)
+        self._reception = Reception(self, self.settings, self._cookie)
+        self._table = self._reception.table
+        self._tickets: Tickets | None = None
         self._sockets = websocket_binder(self.json, App, self.overrides)
-        self._registration = Registration(self.settings, self.json, self._sockets)
+        self._registration = Registration(self.settings, self.json, self._sockets, self._reception)
         self._pages = http_binder(self.json, App, self.overrides)
         self._is_started = False
         self._lacks_lifespan = (
@@ -182,6 +178,10 @@ class App(Router):
     def is_websocket_route(self, name: str) -> bool:
         """Whether the route called `name` is a WebSocket: `url_for` needs to know."""
         return self._table.has_name(name)
+
+    def websocket_routes(self) -> list[tuple[str, Target]]:
+        """Return the path of each WebSocket route and what it leads to, for tools."""
+        return [(each.template.text, each.target) for each in self._table]
 
     def describe_routes(self) -> list[str]:
         """Return a line for each route: what it is, its path, and what serves a WebSocket."""
@@ -251,9 +251,7 @@ class App(Router):
                 )
 
     def _add_socket(self, route: WebSocketRoute, template: PathTemplate) -> None:
-        endpoint = self._registration.endpoint(route, template)
-        target = _Target(endpoint, self._registration.origin(route))
-        self._table.add(template, target, route.name)
+        self._table.add(template, self._registration.target(route, template), route.name)
 
     # --- serving --------------------------------------------------------------------------------
 
@@ -293,8 +291,7 @@ class App(Router):
 
     def opens_at_once(self, path: str) -> bool:
         """Whether `connect` for `path` waits for nothing and runs no code of the application."""
-        match = self._table.find(path)
-        return match is None or match.target.endpoint.opens_at_once
+        return self._reception.opens_at_once(path)
 
     async def connect(self, connection: Connection, scope: Scope | Request) -> None:
         """Serve a connection that a transport brings; the transport's one way in.
@@ -310,17 +307,57 @@ class App(Router):
                 "the application's lifespan never ran; is it mounted?"
                 " enter app.lifespan_context() in the outer lifespan"
             )
-        handshake = Handshake(scope, self)
-        handshake.lend_state(self._lifespan_state)
-        ws = WebSocket(connection, handshake, self)
-        try:
-            endpoint = self._admit(handshake)
-        except Refuse as refusal:
-            logger.info("%s refused with %s: %s", ws.id, refusal.status, handshake.path)
-            await ws.refuse(refusal.status, refusal.body, refusal.headers)
-            connection.finish()
-            return
-        await endpoint.open(ws)
+        await self._reception.serve(connection, scope)
+
+    @property
+    def connections(self) -> list[WebSocket]:
+        """The connections that are being served in this process, accepted or not yet."""
+        return list(self._reception)
+
+    def disconnect(
+        self,
+        *,
+        user: Any = None,
+        session: Mapping[str, Any] | None = None,
+        connection: str | None = None,
+        code: int = closecodes.NOT_AUTHENTICATED,
+        reason: str = "signed out",
+    ) -> int:
+        """Close connections of this process: of a user, of a session, or one; return how many.
+
+        Those that fit everything that is given are closed; what waits in their outboxes goes
+        first. Users are the same when they have the same `id`, or are equal.
+
+        Args:
+            user: what authentication returned, or its `id`.
+            session: values that the session cookie had at the handshake.
+            connection: the id of one (`ws.id`).
+            code: the close code; 4401 tells clients to sign in again. Default 4401.
+            reason: at most 123 bytes.
+
+        Raises:
+            TypeError: nothing is given, which would be everybody.
+            ValueError: a code that may not be sent, or a reason that is too long.
+        """
+        if user is None and session is None and connection is None:
+            raise TypeError("disconnect: expected user, session or connection, got none of them")
+        closecodes.check_close(code, reason)
+        return self._reception.disconnect(user, session, connection, code, reason)
+
+    @property
+    def tickets(self) -> Tickets:
+        """Issues the tickets that the authentication `Ticket()` takes.
+
+        Raises:
+            SettingsError: the application was built without a `secret_key`.
+        """
+        if self._tickets is None:
+            if self.settings.secret_key is None:
+                raise SettingsError("tickets are signed: give the application a secret_key")
+            from .security.tickets import Tickets
+
+            self._tickets = Tickets(self.settings.secret_key)
+        return self._tickets
 
     async def serve_messages(
         self, ws: WebSocket, on_receive: Callable[..., Any], **options: Any
@@ -372,31 +409,6 @@ class App(Router):
             future.cancel()
             raise
 
-    def _admit(self, handshake: Handshake) -> Endpoint:
-        if not self.settings.websocket:
-            raise Refuse(403, "WebSockets are switched off")
-        match = self._table.find(handshake.path)
-        if match is None:
-            raise Refuse(404, "Not Found")
-        hosts = handshake.values("host")
-        verdict = match.target.origin.check(
-            handshake.values("origin"), hosts[0] if hosts else None, handshake.scheme
-        )
-        if not verdict:
-            logger.warning("refused the handshake of %s: %s", handshake.path, verdict.reason)
-            raise Refuse(403, "Forbidden")
-        handshake.path_params = match.params
-        self._load_session(handshake)
-        return match.target.endpoint
-
-    def _load_session(self, handshake: Handshake) -> None:
-        if handshake.has_session:
-            session = Session(handshake.session)
-            session.lock()
-            handshake.session = session
-        elif self._cookie is not None:
-            handshake.session = self._cookie.load(handshake.cookies)
-
     def session_headers(self, handshake: Handshake) -> HeaderList:
         """Return the Set-Cookie header that carries a changed session, if there is one."""
         if self._cookie is None or not handshake.has_session or handshake.session.is_locked:
@@ -421,6 +433,8 @@ class App(Router):
         if self._http_side is None:
             self._http_side = self._build_http()
         self._lend_state(scope)
+        if self._reception.proxies is not None:
+            scope = self._reception.proxies.correct(scope)
         await self._http_side(scope, receive, send)
 
     def _lend_state(self, scope: Scope) -> None:
@@ -463,10 +477,10 @@ class App(Router):
                     own = await stack.enter_async_context(self._lifespan(self))
                     state.update({} if own is None else own)
                 stack.push_async_callback(self._end_connections)
-                self._lifespan_state = dict(state)
+                self._lifespan_state = self._reception.lent_state = dict(state)
                 yield state
         finally:
-            self._lifespan_state = {}
+            self._lifespan_state = self._reception.lent_state = {}
             self._is_started = False
             self._loop = None
 

@@ -27,6 +27,8 @@ __all__ = ["BINARY", "TEXT", "Connection", "Consumer", "Link", "Outgoing", "Stat
 
 logger = logging.getLogger("wirework.connection")
 _numbers = itertools.count(1)
+_MAX_EXCESS = 10
+"""Messages in a row over the budget that are answered; the next one ends the connection."""
 _process = f"{os.getpid():x}-{os.urandom(3).hex()}"
 
 _NOTHING: deque[Frame] = deque(maxlen=0)
@@ -57,6 +59,10 @@ class Link(Protocol):
         Called once until the transport has found the outbox empty.
         """
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that were taken from the outbox and have not left; 0 where nobody knows."""
+
     def ping(self) -> bool:
         """Ask the peer for a sign of life, `connection.pong()` tells of it; False: cannot."""
 
@@ -68,6 +74,13 @@ class Link(Protocol):
 
     def resume_reading(self) -> None:
         """The inbox has room again."""
+
+
+class Budget(Protocol):
+    """What a connection may send in a while."""
+
+    def charge(self, size: int, now: float) -> float:
+        """Count a message of `size` bytes; 0.0, or the seconds until it would be allowed."""
 
 
 class Consumer(Protocol):
@@ -83,12 +96,13 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_bounds",
+        "_excess",
         "_in_bytes",
-        "_opened",
         "_paused",
         "_receiver",
         "_room",
         "_waking",
+        "budget",
         "by_peer",
         "close_code",
         "close_reason",
@@ -101,7 +115,10 @@ class Connection:
         "is_awaited",
         "is_finished",
         "link",
+        "on_end",
+        "on_excess",
         "on_finished",
+        "opened_at",
         "outbox",
         "received",
         "state",
@@ -129,6 +146,13 @@ class Connection:
         self.is_finished = False
         """Whether the application has nothing more to do for this connection."""
         self.on_finished: Callable[[], None] | None = None
+        self.on_end: Callable[[Connection], None] | None = None
+        """The application's, called when it is done with the connection, before the transport."""
+        self.budget: Budget | None = None
+        """What the peer may send; None: as much as it likes."""
+        self.on_excess: Callable[[float], bool] | None = None
+        """Tells the peer that a message was dropped, and when to go on; False: it cannot."""
+        self._excess = 0
         self.is_awaited = False
         """Whether somebody is to be told when a frame comes."""
         self._bounds = bounds_of(settings)
@@ -139,8 +163,8 @@ class Connection:
         self._receiver: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         clock = wheel()
-        self._opened = clock.now()
-        clock.watch(self, self._opened + settings.handshake_timeout)
+        self.opened_at = clock.now()
+        clock.watch(self, self.opened_at + settings.handshake_timeout)
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} {self.state.name.lower()}>"
@@ -155,6 +179,8 @@ class Connection:
         size = len(frame)
         if size > bounds.surely_small and size_of(frame) > bounds.max_message_size:
             self._refuse_size()
+            return
+        if self.budget is not None and not self._is_affordable(self.budget, frame):
             return
         self.received += 1
         if self.intercept is not None and self.intercept(frame):
@@ -172,7 +198,7 @@ class Connection:
     def feed_all(self, frames: list[str]) -> None:
         """Take messages that came together: what `feed` does for each, in less time."""
         bounds = self._bounds
-        is_usual = self.intercept is None and self.close_code is None
+        is_usual = self.intercept is None and self.budget is None and self.close_code is None
         if not is_usual or max(map(len, frames)) > bounds.surely_small:
             for frame in frames:
                 self.feed(frame)
@@ -220,6 +246,12 @@ class Connection:
         return frames, not self._waking
 
     # --- the application's side --------------------------------------------------------------
+
+    def adopt(self, settings: Settings) -> None:
+        """Keep to the settings of a route instead of the application's, before the acceptance."""
+        self._bounds = bounds_of(settings)
+        self.outbox = Outbox(self._bounds)
+        self.deadlines = Deadlines(settings)
 
     @property
     def max_message_size(self) -> int:
@@ -402,7 +434,10 @@ class Connection:
         if not self.is_finished:
             self.is_finished = True
             on_finished, self.on_finished, self.consumer = self.on_finished, None, None
-            self.intercept = None
+            on_end, self.on_end = self.on_end, None
+            self.intercept = self.on_excess = None
+            if on_end is not None:
+                on_end(self)
             if on_finished is not None:
                 on_finished()
 
@@ -421,6 +456,11 @@ class Connection:
     def pong(self) -> None:
         """The peer has answered a ping."""
         self.deadlines.pong(wheel().now())
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether we do not read: what the peer sends is not seen until there is room."""
+        return self._paused
 
     @property
     def is_writing(self) -> bool:
@@ -455,6 +495,20 @@ class Connection:
             self._end(closecodes.MESSAGE_TOO_BIG, reason)
         else:
             self.close(closecodes.MESSAGE_TOO_BIG, reason, discard=True)
+
+    def _is_affordable(self, budget: Budget, frame: Frame) -> bool:
+        """Whether the peer may send `frame` now; who goes on with what it may not is closed."""
+        wait = budget.charge(size_of(frame), wheel().now())
+        if not wait:
+            self._excess = 0
+            return True
+        self._excess += 1
+        is_told = self.on_excess is not None and self.state is State.OPEN and self.on_excess(wait)
+        if not is_told or self._excess > _MAX_EXCESS:
+            reason = "too many messages"
+            self._end(closecodes.TOO_MANY_MESSAGES, reason)
+            self.close(closecodes.TOO_MANY_MESSAGES, reason, discard=True)
+        return False
 
     def _announce(self) -> None:
         self.is_awaited = False

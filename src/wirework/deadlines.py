@@ -23,6 +23,7 @@ class Deadlines:
     """The deadlines of one connection; times are seconds of the wheel's clock."""
 
     __slots__ = (
+        "_backlog",
         "_pinged_at",
         "_received",
         "_seen",
@@ -42,6 +43,7 @@ class Deadlines:
         self.round_trip: float | None = None
         """Seconds that the last answer took; None before the first."""
         self._taken: int | None = None
+        self._backlog = 0
         self._received = self._seen = 0
         self._seen_at = self._used_at = self._write_due = 0.0
         self._pinged_at: float | None = None
@@ -74,18 +76,22 @@ class Deadlines:
     def _check_writing(self, connection: Connection, now: float) -> float:
         if now >= self._write_due:
             self._write_due = now + self._settings.write_stall_timeout
-            if not connection.is_writing:
+            backlog = connection.link.backlog
+            if not (connection.is_writing or backlog):
                 self._taken = None
-            elif self._taken == connection.outbox.taken:
+            elif self._taken == connection.outbox.taken and backlog >= self._backlog:
                 connection.expire(closecodes.OVERLOADED, "the peer reads too slowly")
             else:
-                self._taken = connection.outbox.taken
+                self._taken, self._backlog = connection.outbox.taken, backlog
         return self._write_due
 
     def _check_alive(self, connection: Connection, now: float) -> float:
         interval, timeout = self._settings.heartbeat_interval, self._settings.heartbeat_timeout
         if interval is None or not connection.is_open:
             return math.inf
+        if connection.is_paused:
+            self._seen_at, self._pinged_at = now, None
+            return now + interval
         seen = connection.received + self.pongs
         if seen != self._seen:
             self._seen, self._seen_at, self._pinged_at = seen, now, None
@@ -104,7 +110,7 @@ class Deadlines:
         timeout = self._settings.idle_timeout
         if timeout is None or not connection.is_open:
             return math.inf
-        if connection.received != self._received:
+        if connection.received != self._received or connection.is_paused:
             self._received, self._used_at = connection.received, now
         if now >= self._used_at + timeout:
             connection.close(closecodes.TIMED_OUT, "no message in time")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -10,10 +10,13 @@ from starlette.datastructures import State
 
 from .binding.binder import Binder, Extra
 from .binding.plan import Context, Getter
+from .binding.signatures import LocalNames
 from .commands import Call
 from .dialects.base import Dialect
 from .handshake import Handshake
 from .json import JsonAdapter
+from .security.auth import Source
+from .security.identity import Identity
 from .security.sessions import Session
 from .websocket import Send, WebSocket
 
@@ -82,18 +85,19 @@ def message_parameters(dialect: Dialect) -> dict[str, Extra]:
     return {"message": Extra(Call, _call, is_of_message=True, takes_any=False), **own}
 
 
-def user_parameter(verify: Callable[..., Any]) -> dict[str, Extra]:
-    """Return the parameter that takes the user, by the type that `verify` returns too.
+def user_parameter(sources: Sequence[Source]) -> dict[str, Extra]:
+    """Return the parameter that takes the user, by the type that the verifiers return too.
 
     On a route with authentication no message can fill a parameter called `user`.
     """
-    kind = _returned(verify)
+    kinds = [_returned(source.verify, source.locals) for source in sources]
+    kind = kinds[0] if all(each == kinds[0] for each in kinds) else object
     return {"user": Extra(kind, lambda context: context.connection.user, is_sure=True)}
 
 
-def token_parameter() -> dict[str, Extra]:
+def token_parameter(kind: type = str) -> dict[str, Extra]:
     """Return what `verify` of an authentication takes."""
-    return {"token": Extra(str, lambda context: context.call and context.call.body)}
+    return {"token": Extra(kind, lambda context: context.call and context.call.body)}
 
 
 def controller_parameter() -> dict[str, Extra]:
@@ -117,16 +121,25 @@ def after_parameters() -> dict[str, Extra]:
     }
 
 
-def _returned(function: Callable[..., Any]) -> Any:
+def _returned(function: Callable[..., Any], names: LocalNames) -> Any:
     """Return what `function` says it returns, None aside; `object` where it says nothing."""
+    told = getattr(function, "user_type", None)
+    if isinstance(told, type):
+        return told
     try:
-        hint = get_type_hints(function).get("return", object)
+        hint = get_type_hints(function, localns=names).get("return", object)
     except (NameError, TypeError):
         return object
     if get_origin(hint) in (Union, UnionType):
         kinds = [each for each in get_args(hint) if each is not NoneType]
         hint = kinds[0] if len(kinds) == 1 else hint
-    return object if hint in (Any, NoneType) else hint
+    return _user_of(hint)
+
+
+def _user_of(hint: Any) -> Any:
+    if get_origin(hint) is Identity:
+        hint = get_args(hint)[0]
+    return object if hint in (Any, NoneType, Identity) else hint
 
 
 def _call(context: Context) -> Any:

@@ -22,34 +22,62 @@ from .parameters import (
     token_parameter,
     user_parameter,
 )
+from .reception import Target
 from .routing.events import EventFunction, EventHook
 from .routing.paths import PathTemplate
 from .routing.routes import WebSocketRoute
+from .security.auth import Anyone, Source
+from .security.gate import Doorkeeper, Gate
 from .security.origin import OriginPolicy
-from .session import AuthPlan, Function, Hooks, MessageEndpoint
+from .security.permissions import requirement_of
+from .security.sources import SessionUser
+from .session import Function, Hooks, MessageEndpoint
 from .session.endpoint import check_hook
 from .settings import Settings
 
-__all__ = ["Registration"]
+__all__ = ["ROUTE_LIMITS", "Registration"]
 
 
 class Registration:
     """Makes endpoints of routes, for one application."""
 
-    def __init__(self, settings: Settings, json: JsonAdapter, binder: Binder) -> None:
+    def __init__(
+        self, settings: Settings, json: JsonAdapter, binder: Binder, doorkeeper: Doorkeeper
+    ) -> None:
+        self.doorkeeper = doorkeeper
         self.settings = settings
         self.json = json
         self.binder = binder
         self._callbacks: dict[Any, Plan] = {}
 
-    def endpoint(self, route: WebSocketRoute, template: PathTemplate) -> Endpoint:
-        """Return what serves the connections of `route`.
+    def target(self, route: WebSocketRoute, template: PathTemplate) -> Target:
+        """Return what serves the connections of `route`, and what stands before it.
 
         Raises:
             RegistrationError: a parameter of a function cannot be filled, or an option cannot work.
         """
-        work = _RouteWork(self, route, template.parameters)
-        return work.message_endpoint() if route.is_per_message else work.connection_handler()
+        settings = self._settings_of(route)
+        work = _RouteWork(self, route, template.parameters, settings)
+        make: Callable[[], Endpoint] = work.connection_handler
+        if route.is_per_message:
+            make = work.message_endpoint
+        endpoint = make()
+        return Target(route, endpoint, self.origin(route), work.gate, settings)
+
+    def _settings_of(self, route: WebSocketRoute) -> Settings:
+        """Return the application's settings with the limits of the route."""
+        if not route.limits:
+            return self.settings
+        unknown = [name for name in route.limits if name not in ROUTE_LIMITS]
+        if unknown:
+            known = ", ".join(sorted(ROUTE_LIMITS))
+            raise RegistrationError(
+                route.where, f"limits: no route has {unknown[0]!r}", f"it may have: {known}"
+            )
+        try:
+            return self.settings.replace(**route.limits)
+        except SettingsError as error:
+            raise RegistrationError(route.where, f"limits: {error}") from None
 
     def origin(self, route: WebSocketRoute) -> OriginPolicy:
         """Return which origins may connect.
@@ -74,7 +102,7 @@ class Registration:
 
         Such functions are made anew for each connection, so their plans are kept by their code.
         """
-        return _RouteWork(self, route, path, self._callbacks).message_endpoint()
+        return _RouteWork(self, route, path, self.settings, self._callbacks).message_endpoint()
 
 
 class _RouteWork:
@@ -88,6 +116,7 @@ class _RouteWork:
         registration: Registration,
         route: WebSocketRoute,
         path: Mapping[str, type],
+        settings: Settings,
         kept: dict[Any, Plan] | None = None,
     ) -> None:
         self.registration = registration
@@ -98,19 +127,22 @@ class _RouteWork:
         self._own: dict[str, Extra] = {}
         if route.controller is not None:
             self._own |= controller_parameter()
-        if route.auth is not None:
-            self._own |= user_parameter(route.auth.verify)
+        self.settings = settings
+        self.auth = None if isinstance(route.auth, Anyone) else route.auth
+        if self.auth is not None:
+            self._own |= user_parameter(self.auth.sources)
+        self.gate = self._gate()
         self._endpoint: MessageEndpoint | None = None
 
     def connection_handler(self) -> ConnectionHandler:
         route = self.route
         assert route.function is not None
-        if route.auth is not None:
+        if self.auth is not None and self.auth.by_message is not None:
             raise RegistrationError(
                 f"{route.where}, {name_of(route.function)}",
-                f"it would be open to everybody: {route.auth!r} needs messages of a dialect, and "
+                f"it would be open to everybody: {self.auth!r} needs messages of a dialect, and "
                 "a connection handler takes its frames itself",
-                "use app.ws, app.events or a controller",
+                "use app.ws, app.events or a controller, or auth=Anyone()",
             )
         plan = self._compile(route.function, self._own)
         return ConnectionHandler(
@@ -131,10 +163,12 @@ class _RouteWork:
                 connect=self._hook(route.conn, {}),
                 disconnect=self._hook(route.disconn, disconnect_parameters()),
             ),
-            auth=self._auth(),
+            gate=self.gate,
             middleware=route.middleware,
             concurrency=route.concurrency,
             cancel_on_disconnect=route.cancel_on_disconnect,
+            handler_timeout=self.settings.handler_timeout,
+            first_timeout=self.settings.auth_timeout,
         )
         if route.events is not None:
             self._endpoint = endpoint
@@ -154,7 +188,12 @@ class _RouteWork:
             )
         assert self._endpoint is not None
         plan = self._compile_message(event.function, where, event.locals)
-        self._endpoint.add(event.name, Function(plan, event.after))
+        requires = requirement_of(event.requires, where)
+        if requires is not None and self.auth is None:
+            raise RegistrationError(
+                where, "it requires something of the user, but nobody asks who that is", _GIVE_AUTH
+            )
+        self._endpoint.add(event.name, Function(plan, event.after, requires, event.rate))
 
     def add_hook(self, hook: EventHook) -> None:
         """Compile a hook of events."""
@@ -206,14 +245,36 @@ class _RouteWork:
         kind = self.route.controller
         return None if kind is None else self._compile(kind, {})
 
-    def _auth(self) -> AuthPlan | None:
-        auth = self.route.auth
+    def _gate(self) -> Gate | None:
+        route, auth = self.route, self.auth
+        requires = requirement_of(route.requires, route.where)
         if auth is None:
+            if requires is not None:
+                raise RegistrationError(
+                    route.where, "it requires something of the user, but asks nobody", _GIVE_AUTH
+                )
             return None
-        timeout = auth.timeout or self.registration.settings.auth_timeout
-        plan = self._compile(auth.verify, token_parameter())
+        plans = {source: self._verify_plan(source) for source in auth.sources}
+        return Gate(
+            auth,
+            plans,
+            timeout=auth.timeout or self.settings.auth_timeout,
+            refusal=auth.refuse or self.settings.auth_refusal,
+            requires=requires,
+            doorkeeper=self.registration.doorkeeper,
+        )
+
+    def _verify_plan(self, source: Source) -> Plan:
+        if isinstance(source, SessionUser) and self.settings.secret_key is None:
+            raise RegistrationError(
+                self.route.where,
+                f"{source!r} reads the session, and there is none",
+                "give the application a secret_key",
+            )
+        extra = token_parameter(source.credential_type)
+        plan = self._compile(source.verify, extra, names=source.locals)
         check_hook(plan)
-        return AuthPlan(plan, timeout)
+        return plan
 
     def _compile(
         self,
@@ -257,7 +318,8 @@ class _RouteWork:
             raise RegistrationError(
                 route.where, f"concurrency: expected an int >= 1, got {route.concurrency!r}"
             )
-        if route.auth is not None and not dialect.can_authenticate:
+        by_message = self.auth is not None and self.auth.by_message is not None
+        if by_message and not dialect.can_authenticate:
             raise RegistrationError(
                 route.where,
                 f"the dialect {dialect.name} has no message in which a client says who it is",
@@ -283,6 +345,31 @@ class _RouteWork:
                 "register them with app.events(...).on(name)",
             )
 
+
+_GIVE_AUTH = "give the route an auth="
+
+ROUTE_LIMITS = frozenset(
+    {
+        "auth_refusal",
+        "auth_timeout",
+        "byte_burst",
+        "byte_rate",
+        "handler_timeout",
+        "heartbeat_interval",
+        "heartbeat_timeout",
+        "idle_timeout",
+        "inbox_bytes",
+        "inbox_frames",
+        "max_message_size",
+        "message_burst",
+        "message_rate",
+        "outbox_bytes",
+        "outbox_frames",
+        "overflow",
+        "write_stall_timeout",
+    }
+)
+"""Settings that a route may have for itself."""
 
 _MAX_KEPT = 1000
 """Plans of callbacks that are kept; with more functions than that all are compiled again."""

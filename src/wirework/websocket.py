@@ -76,6 +76,7 @@ class WebSocket:
         "__weakref__",
         "_json",
         "_state",
+        "agreed",
         "app",
         "codec",
         "connection",
@@ -84,7 +85,9 @@ class WebSocket:
         "handler",
         "handshake",
         "holds_sends",
+        "identity",
         "user",
+        "watch",
     )
 
     def __init__(self, connection: Connection, handshake: Handshake, app: Host) -> None:
@@ -93,6 +96,12 @@ class WebSocket:
         self.app: Any = app
         self.user: Any = None
         """What authentication returned; None without it."""
+        self.identity: Any = None
+        """The `Identity` of the user: until when, and what that allows; None without one."""
+        self.watch: Any = None
+        """What looks after the user's credentials."""
+        self.agreed: str | None = None
+        """The subprotocol to agree where the handler names none."""
         self.codec: Codec | None = None
         """The route's dialect at work on this connection; None for connection handlers."""
         self.conversation: Conversation | None = None
@@ -129,6 +138,7 @@ class WebSocket:
             ValueError: a header that HTTP cannot carry.
             ConnectionClosed: the client left meanwhile.
         """
+        subprotocol = self.agreed if subprotocol is None else subprotocol
         if subprotocol is not None and subprotocol not in self.handshake.subprotocols:
             offered = ", ".join(self.handshake.subprotocols) or "none"
             raise Refuse(400, f"expected the subprotocol {subprotocol}, offered: {offered}")

@@ -72,6 +72,8 @@ class Line:
     def wake(self) -> None:
         self.calls.append("wake")
 
+    backlog = 0
+
     def ping(self) -> bool:
         self.calls.append("ping")
         return True

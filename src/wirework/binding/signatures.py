@@ -8,12 +8,13 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any, ForwardRef, get_args, get_type_hints
 
 from ..errors import RegistrationError
 from .depends import Depends
 
-__all__ = ["LocalNames", "can_take", "local_names", "name_of", "parameters_of"]
+__all__ = ["LocalNames", "can_take", "local_names", "name_of", "parameters_of", "user_names"]
 
 
 class LocalNames(dict[str, Any]):
@@ -121,7 +122,18 @@ def local_names(*functions: Callable[..., Any] | None, depth: int = 2) -> LocalN
     Annotations of a function that is defined inside another one may use them: those of
     `functions`, and of the dependencies that they name. No other local of the frame is kept.
     """
-    frame = sys._getframe(depth)
+    return _names_of(sys._getframe(depth), functions)
+
+
+def user_names(*functions: Callable[..., Any] | None) -> LocalNames:
+    """Return what `local_names` does for the nearest frame that is not Wirework's own."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("wirework."):
+        frame = frame.f_back
+    return _names_of(frame, functions)
+
+
+def _names_of(frame: FrameType, functions: tuple[Callable[..., Any] | None, ...]) -> LocalNames:
     if frame.f_locals is frame.f_globals:
         return LocalNames()
     module = frame.f_globals.get("__name__", "")

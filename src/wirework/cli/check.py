@@ -15,7 +15,8 @@ from ..app import App
 from ..binding.plan import Plan
 from ..binding.signatures import name_of
 from ..handlers import ConnectionHandler, Endpoint
-from ..security.origin import OriginPolicy
+from ..reception import Target
+from ..security.auth import Anyone
 from ..session import MessageEndpoint
 from .findings import Finding, Level, origin_findings, settings_findings
 from .run import RunError
@@ -80,10 +81,7 @@ def check(target: str, app: Any, *, ignored: Collection[str] = ()) -> Report:
         )
     app.check_methods()
     settings = [each for each in settings_findings(app.settings) if each.code not in ignored]
-    routes = [
-        _route(app, each.template.text, each.target.endpoint, each.target.origin, ignored)
-        for each in app._table
-    ]
+    routes = [_route(app, path, target, ignored) for path, target in app.websocket_routes()]
     return Report(target=target, routes=routes, findings=settings)
 
 
@@ -118,12 +116,10 @@ def _counted(level: str, count: int) -> str:
     return f"{count} {level}" + ("" if count == 1 else "s")
 
 
-def _route(
-    app: App, path: str, endpoint: Endpoint, origin: OriginPolicy, ignored: Collection[str]
-) -> RouteReport:
-    plan = _plan_of(endpoint)
+def _route(app: App, path: str, target: Target, ignored: Collection[str]) -> RouteReport:
+    plan, origin = _plan_of(target.endpoint), target.origin
     file, line = _place_of(plan.function) if plan is not None else (None, None)
-    found = [*origin_findings(origin, app.settings), *_auth_findings(endpoint)]
+    found = [*origin_findings(origin, app.settings), *_auth_findings(target)]
     return RouteReport(
         path=path,
         function=f"{plan.function.__module__}.{name_of(plan.function)}" if plan else "",
@@ -131,7 +127,7 @@ def _route(
         line=line,
         origins=list(origin.allowed),
         requires_origin=origin.requires_origin,
-        auth=_auth_of(endpoint),
+        auth=_auth_of(target),
         findings=[each for each in found if not {each.code, f"{each.code}:{path}"} & {*ignored}],
     )
 
@@ -146,10 +142,15 @@ def _plan_of(endpoint: Endpoint) -> Plan | None:
     return next((each.plan for each in endpoint.functions.values()), None)
 
 
-def _auth_of(endpoint: Endpoint) -> str:
-    auth = getattr(endpoint, "auth", None)
-    if auth is not None:
-        return f"{name_of(auth.verify.function)}, before the first message"
+def _auth_of(target: Target) -> str:
+    """Return what says who the peer is, in words."""
+    endpoint = target.endpoint
+    if target.gate is not None:
+        auth = target.gate.auth
+        found = " or ".join(repr(source) for source in auth.sources)
+        return f"{found}, or nobody" if auth.optional else found
+    if isinstance(target.route.auth, Anyone):
+        return "none, as Anyone() says"
     if isinstance(endpoint, ConnectionHandler):
         return "none but the handler"
     assert isinstance(endpoint, MessageEndpoint)
@@ -157,8 +158,8 @@ def _auth_of(endpoint: Endpoint) -> str:
     return "none" if hook is None else f"none but the hook {name_of(hook.function)}"
 
 
-def _auth_findings(endpoint: Endpoint) -> Iterator[Finding]:
-    auth = _auth_of(endpoint)
+def _auth_findings(target: Target) -> Iterator[Finding]:
+    auth = _auth_of(target)
     if auth == "none":
         said = "nobody asks who connects; give the route an auth=, or a hook that refuses"
         yield Finding("warning", "no-auth", said)

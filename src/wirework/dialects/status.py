@@ -88,7 +88,16 @@ class _StatusCodec:
 _NO_CONTENT: Final = 204
 _WHOLE: Final[list[str | int]] = ["__model__"]
 
-_STATUSES: Final = {"not_authenticated": 401, "not_found": 404, "not_ready": 409, "internal": 500}
+_STATUSES: Final = {
+    "not_authenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "not_ready": 409,
+    "authenticated": 409,
+    "rate_limited": 429,
+    "internal": 500,
+    "timed_out": 504,
+}
 
 
 def _status_of(code: str | int) -> int:

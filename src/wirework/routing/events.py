@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ..binding.signatures import LocalNames, local_names
 from ..errors import RegistrationError
+from ..security.permissions import Requires
 from .routes import check_functions
 
 __all__ = ["EventFunction", "EventHook", "Events", "HookKind"]
@@ -22,6 +23,8 @@ class EventFunction(NamedTuple):
     name: str
     function: Callable[..., Any]
     after: str | None
+    requires: Any
+    rate: float | None
     locals: LocalNames
 
 
@@ -59,13 +62,24 @@ class Events:
     def __repr__(self) -> str:
         return f"<Events {self.where}: {', '.join(self._functions) or 'none'}>"
 
-    def on(self, name: str, *, after: str | None = None) -> Callable[[F], F]:
+    def on(
+        self,
+        name: str,
+        *,
+        after: str | None = None,
+        requires: Requires | None = None,
+        rate: float | None = None,
+    ) -> Callable[[F], F]:
         """Register a function for messages called `name`; see `Router.ws` for what it may do.
 
         Args:
             name: what the dialect calls the message: `type`, `state`.
             after: the name of a message that must have been handled on this connection before;
                 until then this one is answered with the error "not_ready".
+            requires: what the user must be allowed: a permission, several, or a function of the
+                user; else the message is answered with the error "forbidden".
+            rate: messages of this name a second that one connection may send; others are answered
+                with the error "rate_limited". None: as many as the connection's own rate allows.
 
         Raises:
             RegistrationError: the name is taken, reserved by the dialect or unknown (`after`), or
@@ -82,10 +96,13 @@ class Events:
                 where, f"after: no message is called {after!r} yet", "register that one first"
             )
 
+        if rate is not None and not rate > 0:
+            raise RegistrationError(where, f"rate: expected a number above 0, got {rate!r}")
+
         def decorate(function: F) -> F:
             check_functions(where, function)
             self._refuse_taken(where, name)
-            event = EventFunction(name, function, after, local_names(function))
+            event = EventFunction(name, function, after, requires, rate, local_names(function))
             for compiler in self._compilers:
                 compiler.add_function(event)
             self._functions[name] = event

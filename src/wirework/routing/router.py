@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,7 +10,8 @@ from ..binding.signatures import local_names, name_of
 from ..controller import Controller
 from ..dialects.base import Dialect
 from ..errors import RegistrationError
-from ..security.auth import FirstMessage
+from ..security.auth import Auth
+from ..security.permissions import Requires
 from ..session import Middleware
 from .events import Events
 from .paths import PathTemplate
@@ -51,7 +52,7 @@ class Router:
         *,
         prefix: str = "",
         dialect: Dialect | None = None,
-        auth: FirstMessage | None = None,
+        auth: Auth | None = None,
         message_middleware: Sequence[Middleware] = (),
         allowed_origins: Sequence[str] | None = None,
         require_origin: bool | None = None,
@@ -77,6 +78,9 @@ class Router:
         self,
         path: str,
         *,
+        auth: Auth | None = None,
+        requires: Requires | None = None,
+        limits: Mapping[str, Any] | None = None,
         name: str | None = None,
         allowed_origins: Sequence[str] | None = None,
         require_origin: bool | None = None,
@@ -85,6 +89,11 @@ class Router:
 
         Args:
             path: template such as "/rooms/{room_id:int}".
+            auth: who the peer is, told by the handshake; default: the router's. `Anyone()` opens
+                it to everybody.
+            requires: what the user must be allowed: a permission, several, or a function of the
+                user; else the handshake is refused with 403.
+            limits: settings for this route alone, such as `{"max_message_size": 1024}`.
             name: for `url_path_for`.
             allowed_origins: browsers' origins that may connect besides the application's own.
             require_origin: refuse clients that send no Origin header.
@@ -93,6 +102,7 @@ class Router:
             RegistrationError: the path, or a parameter of the function, cannot work.
         """
         check_path("websocket", path)
+        check_auth(f"websocket({path!r})", auth)
 
         def decorate(function: F) -> F:
             where = f"websocket({path!r})"
@@ -103,6 +113,9 @@ class Router:
                 function=function,
                 is_per_message=False,
                 name=name,
+                auth=auth,
+                requires=requires,
+                limits=dict(limits or {}),
                 allowed_origins=allowed_origins,
                 require_origin=require_origin,
                 locals=local_names(function),
@@ -119,7 +132,9 @@ class Router:
         conn: Callable[..., Any] | None = None,
         disconn: Callable[..., Any] | None = None,
         dialect: Dialect | None = None,
-        auth: FirstMessage | None = None,
+        auth: Auth | None = None,
+        requires: Requires | None = None,
+        limits: Mapping[str, Any] | None = None,
         middleware: Sequence[Middleware] = (),
         name: str | None = None,
         concurrency: int = 1,
@@ -138,7 +153,10 @@ class Router:
             disconn: runs once for every accepted connection, after its last message was handled;
                 may take `code` and `reason`.
             dialect: how messages look on the wire; default: the router's, or `Raw()`.
-            auth: who the peer is; default: the router's.
+            auth: who the peer is; default: the router's. `Anyone()` opens it to everybody.
+            requires: what the user must be allowed: a permission, several, or a function of the
+                user; else the handshake is refused with 403.
+            limits: settings for this route alone, such as `{"max_message_size": 1024}`.
             middleware: around each message, inside the router's; see `Router`.
             name: for `url_path_for`.
             concurrency: messages of one connection handled at a time; 1 keeps their order.
@@ -166,6 +184,8 @@ class Router:
                 disconn=disconn,
                 dialect=dialect,
                 auth=auth,
+                requires=requires,
+                limits=dict(limits or {}),
                 middleware=tuple(middleware),
                 concurrency=concurrency,
                 cancel_on_disconnect=cancel_on_disconnect,
@@ -183,7 +203,9 @@ class Router:
         path: str,
         *,
         dialect: Dialect | None = None,
-        auth: FirstMessage | None = None,
+        auth: Auth | None = None,
+        requires: Requires | None = None,
+        limits: Mapping[str, Any] | None = None,
         middleware: Sequence[Middleware] = (),
         name: str | None = None,
         concurrency: int = 1,
@@ -202,7 +224,10 @@ class Router:
             path: template such as "/desk/{number:int}".
             dialect: how messages look on the wire, one that has names (`Typed`, `State`);
                 default: the router's.
-            auth: who the peer is; default: the router's.
+            auth: who the peer is; default: the router's. `Anyone()` opens it to everybody.
+            requires: what the user must be allowed: a permission, several, or a function of the
+                user; else the handshake is refused with 403.
+            limits: settings for this route alone, such as `{"max_message_size": 1024}`.
             middleware: around each message, inside the router's; see `Router`.
             name: for `url_path_for`.
             concurrency: as for `ws`.
@@ -226,6 +251,8 @@ class Router:
             events=events,
             dialect=dialect,
             auth=auth,
+            requires=requires,
+            limits=dict(limits or {}),
             middleware=tuple(middleware),
             concurrency=concurrency,
             cancel_on_disconnect=cancel_on_disconnect,
@@ -240,7 +267,9 @@ class Router:
         path: str | None = None,
         *,
         dialect: Dialect | None = None,
-        auth: FirstMessage | None = None,
+        auth: Auth | None = None,
+        requires: Requires | None = None,
+        limits: Mapping[str, Any] | None = None,
         middleware: Sequence[Middleware] = (),
         name: str | None = None,
         concurrency: int = 1,
@@ -280,6 +309,8 @@ class Router:
                         disconn=getattr(kind, "on_disconnect", None),
                         dialect=dialect,
                         auth=auth,
+                        requires=requires,
+                        limits=dict(limits or {}),
                         middleware=tuple(middleware),
                         concurrency=concurrency,
                         cancel_on_disconnect=cancel_on_disconnect,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from ..binding.depends import kind_of
 from ..binding.signatures import LocalNames, can_take, name_of
 from ..dialects.base import Dialect
 from ..errors import RegistrationError
-from ..security.auth import FirstMessage
+from ..security.auth import Auth
 from ..session import Middleware
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class WebSocketRoute:
     conn: Callable[..., Any] | None = None
     disconn: Callable[..., Any] | None = None
     dialect: Dialect | None = None
-    auth: FirstMessage | None = None
+    auth: Auth | None = None
+    requires: Any = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
     middleware: tuple[Middleware, ...] = ()
     concurrency: int = 1
     cancel_on_disconnect: bool = False
@@ -116,8 +118,8 @@ def check_dialect(where: str, dialect: object) -> None:
 
 def check_auth(where: str, auth: object) -> None:
     """Refuse what is given as `auth=` and is none."""
-    if auth is not None and not isinstance(auth, FirstMessage):
-        raise RegistrationError(where, f"auth: expected FirstMessage(verify=...), got {auth!r}")
+    if auth is not None and not isinstance(auth, Auth):
+        raise RegistrationError(where, f"auth: expected one such as Bearer(verify), got {auth!r}")
 
 
 def check_middleware(where: str, middleware: Sequence[object]) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
+from ..binding.signatures import user_names
 from ..handshake import Handshake
 from .credentials import sound
 from .identity import Identity, identity_of, user_type
 
-__all__ = ["AnyOf", "Auth", "FirstMessage", "Found", "Refusal", "Source"]
+__all__ = ["AnyOf", "Anyone", "Auth", "FirstMessage", "Found", "Refusal", "Source"]
 
 Refusal: TypeAlias = Literal["status", "close"]
 """How a handshake ends that nobody may enter with: with an HTTP status, or accepted and closed."""
@@ -169,6 +170,8 @@ class Source(Auth):
             raise TypeError(f"{self._name} permissions: expected a def, got {permissions!r}")
         self._check_seconds("recheck", recheck)
         self.verify = verify
+        self.locals = user_names(verify)
+        """Local names that annotations of `verify` may use."""
         self.recheck = recheck
         self.permissions = permissions
 
@@ -297,3 +300,18 @@ class AnyOf(Auth):
 
     def __repr__(self) -> str:
         return f"AnyOf({', '.join(map(repr, self._sources))})"
+
+
+class Anyone(Auth):
+    """Says that a route is open to everybody, where its router or application has an `auth`."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """None: nobody is asked."""
+        return ()
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return "Anyone()"

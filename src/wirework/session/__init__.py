@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .endpoint import AuthPlan, Function, Hooks, MessageEndpoint, Middleware
+from .endpoint import Function, Hooks, MessageEndpoint, Middleware
 from .session import MessageSession
 
-__all__ = ["AuthPlan", "Function", "Hooks", "MessageEndpoint", "MessageSession", "Middleware"]
+__all__ = ["Function", "Hooks", "MessageEndpoint", "MessageSession", "Middleware"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from types import AsyncGeneratorType
@@ -15,11 +16,16 @@ from ..commands import Call, Ended, Failure, Id, Output, Result
 from ..errors import Close, ConnectionClosed, MalformedMessage, Reject, ValidationError
 from ..handlers import call_plan, close_of, is_foreseen, is_own_end, report, stray
 from ..replies import Reply
+from ..security.buckets import Bucket, burst_of
+from ..security.permissions import check
+from ..timers import wheel
 from ..types import Frame
 from ..websocket import WebSocket, outgoing
-from .endpoint import MessageEndpoint
+from .endpoint import Function, MessageEndpoint
 
 __all__ = ["Calls"]
+
+logger = logging.getLogger("wirework")
 
 _MAX_UNWANTED = 1000
 """Cancelled calls of one connection whose turn has not come."""
@@ -29,6 +35,7 @@ class Calls:
     """Runs the calls of one connection and says their answers in its dialect."""
 
     __slots__ = (
+        "_buckets",
         "_done",
         "_in_handler",
         "_starting",
@@ -50,6 +57,8 @@ class Calls:
         self._starting: set[Id] | None = None
         """Calls whose turn has come, but whose stream has not begun."""
         self._unwanted: set[Id] | None = None
+        self._buckets: dict[str, Bucket] | None = None
+        """What may still come of messages that have a rate."""
         self._done: set[str] | None = None
         """Names of messages that were handled, where the order of messages is checked."""
 
@@ -60,8 +69,8 @@ class Calls:
             self._starting.add(call.id)
         try:
             function = self.endpoint.find(call.name, is_debug=self._is_debug)
-            if function.after is not None:
-                self._check_turn(function.after)
+            if not function.is_free:
+                self._check(function, call.name)
             async with Context(self.ws, self.ws.handshake, self.lasting, call) as context:
                 frame, then = await self._run(function.plan, context, call)
             if frame is not None and self.ws.connection.is_open:
@@ -115,9 +124,18 @@ class Calls:
 
     # --- the function ---------------------------------------------------------------------------
 
-    def _check_turn(self, earlier: str) -> None:
-        if earlier not in (self._done or ()):
-            raise Reject("not_ready", f"first comes {earlier!r}")
+    def _check(self, function: Function, name: str) -> None:
+        """Raise `Reject` where the function may not be called now, or not by this user."""
+        if function.requires is not None and not check(function.requires, self.ws.identity):
+            raise Reject("forbidden", "You may not do this.")
+        if function.after is not None and function.after not in (self._done or ()):
+            raise Reject("not_ready", f"first comes {function.after!r}")
+        if function.rate is not None:
+            self._buckets = {} if self._buckets is None else self._buckets
+            bucket = self._buckets.setdefault(name, Bucket(function.rate, burst_of(function.rate)))
+            wait = bucket.take(1, wheel().now())
+            if wait:
+                raise Reject("rate_limited", "too many messages", {"retry_after": wait})
 
     async def _run(
         self, plan: Plan, context: Context, call: Call
@@ -154,7 +172,9 @@ class Calls:
         self, plan: Plan, context: Context, call: Call
     ) -> tuple[Frame | None, Close | None]:
         """Return the frame of the last or only answer, and how the connection then ends."""
-        if self.endpoint.middleware:
+        if self.endpoint.handler_timeout is not None:
+            value = await self._within(self.endpoint.handler_timeout, plan, context, call)
+        elif self.endpoint.middleware:
             value = await self._through(0, plan, context, call)
         else:
             value = await _value(plan, context)
@@ -162,6 +182,18 @@ class Calls:
             return await self._stream(value, call)
         context.result = value
         return self._encode(value, call)
+
+    async def _within(self, seconds: float, plan: Plan, context: Context, call: Call) -> Any:
+        """Run middleware and function; cancel what takes longer than it may."""
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await self._through(0, plan, context, call)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            logger.error("%s took longer than %s s on %s", plan.where, seconds, self.ws.id)
+            raise Reject("timed_out", "the handler took too long") from None
 
     async def _through(self, index: int, plan: Plan, context: Context, call: Call) -> Any:
         """Run the middleware from `index` on, and the function behind it."""
@@ -245,12 +277,14 @@ class Calls:
         assert codec is not None
         return codec.encode(output)
 
-    def push(self, output: Output) -> None:
-        """Say `output` without waiting for room."""
+    def push(self, output: Output) -> bool:
+        """Say `output` without waiting for room; False: the dialect has no words for it."""
         frame = self.say(output)
-        if frame is not None:
-            with suppress(ConnectionClosed):
-                self.ws.connection.push(outgoing(frame))
+        if frame is None:
+            return False
+        with suppress(ConnectionClosed):
+            self.ws.connection.push(outgoing(frame))
+        return True
 
     def _encode(
         self, value: Any, call: Call, index: int | None = None

@@ -5,17 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..binding.plan import Plan
 from ..commands import Call
 from ..dialects.base import Dialect
 from ..errors import RegistrationError, Reject
 from ..json import JsonAdapter
+from ..security.permissions import Requirement
 from ..shortcut import Lane, lane_of, shortcut_of
 from ..websocket import WebSocket
 
-__all__ = ["AuthPlan", "Function", "Hooks", "MessageEndpoint", "Middleware"]
+if TYPE_CHECKING:
+    from ..security.gate import Gate
+
+__all__ = ["Function", "Hooks", "MessageEndpoint", "Middleware"]
 
 Middleware: TypeAlias = Callable[
     [Call, WebSocket, Callable[[Call], Awaitable[Any]]], Awaitable[Any]
@@ -25,21 +29,21 @@ Middleware: TypeAlias = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function for messages; `after` names a message that must have been handled before."""
+    """A function for messages.
+
+    `after` names a message that must have been handled before, `requires` is what the user must be
+    allowed, `rate` is how many of these messages a second one connection may send.
+    """
 
     plan: Plan
     after: str | None = None
+    requires: Requirement | None = None
+    rate: float | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class AuthPlan:
-    """How the first message tells who the peer is.
-
-    `verify` returns the user, or None; the peer has `timeout` seconds to send a good token.
-    """
-
-    verify: Plan
-    timeout: float
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing has to be asked before it is called."""
+        return self.after is None and self.requires is None and self.rate is None
 
 
 @dataclass(slots=True)
@@ -73,10 +77,12 @@ class MessageEndpoint:
         json: the application's adapter.
         function: for every message; None where the names of messages choose (`functions`).
         hooks: what runs around the messages.
-        auth: who the peer is, told by the first message.
+        gate: says who the peer is; None: nobody asks.
         middleware: around every message, outermost first.
         concurrency: messages of one connection handled at a time; 1 keeps their order.
         cancel_on_disconnect: whether a running handler is cancelled when the peer goes.
+        handler_timeout: seconds until a running handler is cancelled; None: never.
+        first_timeout: seconds for a first message that must come, where nobody says who they are.
     """
 
     def __init__(
@@ -87,10 +93,12 @@ class MessageEndpoint:
         *,
         function: Plan | None = None,
         hooks: Hooks | None = None,
-        auth: AuthPlan | None = None,
+        gate: Gate | None = None,
         middleware: Sequence[Middleware] = (),
         concurrency: int = 1,
         cancel_on_disconnect: bool = False,
+        handler_timeout: float | None = None,
+        first_timeout: float = 10.0,
     ) -> None:
         self.where = where
         self.dialect = dialect
@@ -98,15 +106,17 @@ class MessageEndpoint:
         self.functions: dict[str, Function] = {}
         """Name of a message -> its function."""
         self.hooks = hooks or Hooks()
-        self.auth = auth
+        self.gate = gate
         self.middleware = tuple(middleware)
         self.has_turns = False
         """Whether a function waits for another message to come first."""
         self.concurrency = concurrency
         self.cancel_on_disconnect = cancel_on_disconnect
-        is_plain = function is not None and not (middleware or cancel_on_disconnect)
+        self.handler_timeout = handler_timeout
+        self.first_timeout = first_timeout
+        is_plain = not (middleware or cancel_on_disconnect or handler_timeout)
         self.shortcut = shortcut_of(dialect, function, json) if is_plain and function else None
-        self.quick = None if middleware or cancel_on_disconnect else dialect.quick(json)
+        self.quick = dialect.quick(json) if is_plain else None
         self._json = json
         self._lanes: dict[str, Lane] = {}
 
@@ -114,6 +124,8 @@ class MessageEndpoint:
         """Call `function` for messages called `name`."""
         self.functions[name] = function
         self.has_turns |= function.after is not None
+        if not function.is_free:
+            return
         lane = lane_of(self.quick, name, function.plan, self._json)
         if lane is not None:
             self._lanes[name] = lane
@@ -134,7 +146,9 @@ class MessageEndpoint:
     def opens_at_once(self) -> bool:
         """Whether the handshake is answered without waiting and without the application's code."""
         hooks, dialect = self.hooks, self.dialect
-        if hooks.controller or hooks.connect or self.auth or dialect.one_call or dialect.ready:
+        if hooks.controller or hooks.connect or hooks.ready or self.gate:
+            return False
+        if dialect.one_call or dialect.ready:
             return False
         return not any(plan.readers or plan.dependencies for plan in self.plans)
 

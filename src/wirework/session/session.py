@@ -13,10 +13,21 @@ from typing import Any
 
 from .. import closecodes
 from ..binding.plan import Context, Plan
-from ..commands import Answer, Authenticate, Call, Cancel, Command, Disconnect, Ping, Pong, Ready
+from ..commands import (
+    Answer,
+    Authenticate,
+    Call,
+    Cancel,
+    Command,
+    Disconnect,
+    Failure,
+    Ping,
+    Pong,
+    Ready,
+)
 from ..connection import current
 from ..controller import new_controller
-from ..errors import Close, MalformedMessage, Reject, ValidationError, WrongFrame
+from ..errors import Close, MalformedMessage, Reject, WrongFrame
 from ..handlers import (
     call_plan,
     close_of,
@@ -45,9 +56,6 @@ _alive: set[asyncio.Task[None]] = set()
 
 _UNREAD: Any = object()
 
-_NO_CREDENTIALS = "Could not validate credentials."
-_KNOWN = "this connection is authenticated already"
-
 
 class MessageSession(Calls):
     """One connection that speaks a dialect."""
@@ -57,7 +65,9 @@ class MessageSession(Calls):
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         super().__init__(endpoint, ws)
         self._running = 0
-        self.is_begun = not (endpoint.auth or endpoint.dialect.one_call)
+        gate = endpoint.gate
+        waits = gate is not None and gate.waits_for_message and ws.identity is None
+        self.is_begun = not (waits or endpoint.dialect.one_call)
         """Whether the message that must come first has come."""
         self._greeting: Any = _UNREAD
         """What `on_ready` has returned."""
@@ -81,6 +91,7 @@ class MessageSession(Calls):
         ws = self.ws
         ws.codec = self.endpoint.dialect.open(ws.app.json)
         ws.conversation = self
+        ws.connection.on_excess = self._say_excess
         ws.connection.consumer = self  # it hears of the end, but starts no worker yet
         self._running = self.endpoint.concurrency
         ws.holds_sends = True
@@ -199,41 +210,33 @@ class MessageSession(Calls):
                 await self.fail(error, None)
                 self.ws.connection.close(closecodes.NOT_FOUND, "no such endpoint")
                 return
-        auth = self.endpoint.auth
-        seconds = self.ws.app.settings.auth_timeout if auth is None else auth.timeout
+        gate = self.endpoint.gate
+        seconds = self.endpoint.first_timeout if gate is None else gate.timeout
         clock = wheel()
         clock.watch(self, clock.now() + seconds)
 
     def tick(self, now: float) -> float | None:
         """End a connection whose first message has not come in time; the wheel calls it."""
-        if not self.is_begun and self.endpoint.auth is not None:
+        if not self.is_begun and self.endpoint.gate is not None:
             self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated in time")
         elif not self.is_begun:
             self.ws.end(closecodes.TIMED_OUT, "no first message in time")
         return None
 
     async def _authenticate(self, command: Authenticate) -> None:
-        auth, ws = self.endpoint.auth, self.ws
-        call = Call(command.token, id=command.id)
-        if auth is None:
+        gate, ws = self.endpoint.gate, self.ws
+        if gate is None:
             await self._say_ready(command.id)
             return
-        if self.is_begun:
-            await self.fail(Reject("authenticated", _KNOWN), call)
-            return
         try:
-            async with Context(ws, ws.handshake, self.lasting, call) as context:
-                user = await call_plan(auth.verify, context)
-            if user is None:
-                raise Reject("not_authenticated", _NO_CREDENTIALS)
+            await gate.hear(ws, command.token)
         except Exception as error:
-            await self._turn_away(error, call)
+            await self._turn_away(error, Call(None, id=command.id))
             return
-        ws.user = user
-        self.is_begun = True
+        is_first, self.is_begun = not self.is_begun, True
         wheel().forget(self)
         await self._say_ready(command.id)
-        for _ in range(min(len(ws.connection.inbox), self.endpoint.concurrency)):
+        for _ in range(min(len(ws.connection.inbox), self.endpoint.concurrency) * is_first):
             self.wake()
 
     async def _say_ready(self, id: Any, *, is_told: bool = True) -> None:
@@ -253,14 +256,22 @@ class MessageSession(Calls):
             await self.ws.send_frame(frame)
 
     async def _turn_away(self, error: Exception, call: Call) -> None:
-        """Answer a peer that could not tell who it is, and end the connection."""
-        if isinstance(error, ValidationError):
-            error = Reject("not_authenticated", _NO_CREDENTIALS)
-        await self.fail(error, Call(None, id=call.id))
+        """Answer a peer that is not let in, and end the connection if nothing let it in before."""
         is_mapped = self.ws.app.exception_handlers.find(error) is not None
-        is_ours = not (is_mapped or is_foreseen(error))
-        code = closecodes.INTERNAL_ERROR if is_ours else closecodes.NOT_AUTHENTICATED
-        self.ws.connection.close(code, "" if is_ours else "not authenticated")
+        await self.fail(error, call)
+        if self.is_begun:  # what the peer said before still holds
+            return
+        if not (is_mapped or is_foreseen(error)):
+            self.ws.connection.close(closecodes.INTERNAL_ERROR)
+        elif isinstance(error, Reject) and error.code == "forbidden":
+            self.ws.connection.close(closecodes.FORBIDDEN, "forbidden")
+        else:
+            self.ws.connection.close(closecodes.NOT_AUTHENTICATED, "not authenticated")
+
+    def _say_excess(self, retry_after: float) -> bool:
+        """Tell the peer that a message was dropped, since there were too many; False: no words."""
+        said = Failure("rate_limited", "too many messages", {"retry_after": retry_after})
+        return self.push(said)
 
     # --- messages -------------------------------------------------------------------------------
 
@@ -383,10 +394,11 @@ class MessageSession(Calls):
         if isinstance(command, Call):
             if self.is_begun:
                 await self.run_call(command)
-            elif self.endpoint.auth is not None:
-                await self._turn_away(Reject("not_authenticated", "authenticate first"), command)
-            else:
+            elif self.endpoint.dialect.one_call:
                 await self._run_only_call(command)
+            else:
+                error = Reject("not_authenticated", "authenticate first")
+                await self._turn_away(error, Call(None, id=command.id))
         elif isinstance(command, Authenticate):
             await self._authenticate(command)
         elif isinstance(command, Cancel):

@@ -110,6 +110,11 @@ class AsgiLink:
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
+    @property
+    def backlog(self) -> int:
+        """Nobody knows."""
+        return 0
+
     def ping(self) -> bool:
         """Leave heartbeats to the server."""
         return False

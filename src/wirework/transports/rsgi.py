@@ -135,6 +135,11 @@ class RsgiLink:
         if self._sending is None:
             self._send()
 
+    @property
+    def backlog(self) -> int:
+        """Nobody knows."""
+        return 0
+
     def ping(self) -> bool:
         """RSGI has no pings."""
         return False

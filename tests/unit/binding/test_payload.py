@@ -13,6 +13,7 @@ from wirework import MalformedMessage, RegistrationError, ValidationError
 from wirework.binding.forms import is_model
 from wirework.binding.payload import PayloadPlan
 from wirework.json import MsgspecAdapter, OrjsonAdapter, StdlibAdapter
+from wirework.types import Body
 
 JSON = MsgspecAdapter()
 

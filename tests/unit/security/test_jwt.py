@@ -512,7 +512,7 @@ async def test_without_a_function_the_user_is_the_subject() -> None:
         ({"scope": ["a", "b c"]}, {"a", "b c"}),
         ({"scope": ""}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)),
 )
 async def test_permissions_are_read_from_a_claim(
     changes: dict[str, Any], permissions: set[str]

@@ -99,9 +99,7 @@ class HttpProtocol(asyncio.Protocol):
             return False
         protocol = self._give_to(NativeProtocol)
         protocol.begin(head, upgrade)
-        if head is not data and not self.transport.is_closing():
-            latest: Any = self.transport.get_protocol()
-            latest.data_received(data[end + 4 :])
+        _pass_on(self.transport, data[end + 4 :])
         return True
 
     def _give_to(self, kind: Any) -> Any:
@@ -114,6 +112,20 @@ class HttpProtocol(asyncio.Protocol):
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         return protocol
+
+
+def _pass_on(transport: Any, data: bytes) -> None:
+    """Hand what came with a request to whom the socket belongs now."""
+    while data and not transport.is_closing():
+        protocol: Any = transport.get_protocol()
+        if not isinstance(protocol, asyncio.BufferedProtocol):
+            protocol.data_received(data)
+            return
+        room: Any = protocol.get_buffer(len(data))
+        size = min(len(room), len(data))
+        room[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]
 
 
 class BoundedHttp(HttpToolsProtocol):

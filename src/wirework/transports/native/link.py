@@ -114,6 +114,11 @@ class NativeLink:
         if self.wire is not None:
             self._flusher.add(self)
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        return 0 if self.wire is None else self.wire.backlog
+
     def ping(self) -> bool:
         """Send a ping frame."""
         if self.wire is None:
@@ -235,11 +240,12 @@ async def serve(
     Returns when it has ended; where the protocol holds it, when the handshake is answered.
     """
     finished = None
+    connection = link.connection
     if is_held:
-        link.connection.on_finished = protocol.release
+        connection.on_finished = protocol.release
     else:
         finished = asyncio.Event()
-        link.connection.on_finished = finished.set
+        connection.on_finished = finished.set
     protocol.take_over(link, is_held=is_held)
     try:
         await link.open(app, scope)
@@ -247,7 +253,7 @@ async def serve(
             await finished.wait()
     except BaseException as error:
         protocol.end(_code_for(error))
-        await _end(link.connection, error, finished)
+        await _end(connection, error, finished)
         protocol.release()
         raise
 

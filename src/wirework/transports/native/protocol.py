@@ -7,12 +7,13 @@ import logging
 from collections.abc import Coroutine, Generator
 from contextvars import Context, copy_context
 from types import coroutine
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from ... import closecodes
+from ...app import App
 from ...connection import Connection
 from ...types import HeaderList
 from ..base import Application
@@ -339,8 +340,13 @@ def _own(app: Any, upgrade: Upgrade) -> Application | None:
     """Return the Wirework application that is the server's own, if nothing comes before it."""
     if type(app) is ProxyHeadersMiddleware and _PROXIED.isdisjoint(upgrade.fields):
         app = app.app
-    is_ours = hasattr(app, "opens_at_once") and hasattr(app, "connect")
-    return cast(Application, app) if is_ours else None
+    return app if _is_plain(app) else None
+
+
+def _is_plain(app: Any) -> TypeGuard[App]:
+    """Whether this is a Wirework application that is called as such: nothing stands before it."""
+    kind = type(app)
+    return isinstance(app, App) and kind.__call__ is App.__call__ and kind.connect is App.connect
 
 
 @coroutine
@@ -373,4 +379,4 @@ def _is_root(app: Any) -> bool:
     """Whether the server calls a Wirework application itself, at most through its own wrappers."""
     while type(app).__module__.startswith("uvicorn."):
         app = getattr(app, "app", None)
-    return hasattr(app, "connect") and hasattr(app, "settings")
+    return _is_plain(app)

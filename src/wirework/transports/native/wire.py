@@ -230,6 +230,11 @@ class Wire(asyncio.BufferedProtocol):
             self.buffer_updated(size)
             view = view[size:]
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that were written and that the socket has not taken."""
+        return self.transport.get_write_buffer_size()
+
     def write(self, data: bytes) -> None:
         """Write frames that are built already; all of one turn leave together."""
         if self._out is None:
