@@ -97,13 +97,13 @@ async def test_an_unknown_path_is_refused_with_404(caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.INFO, "wirework")
     refused = await refusal(echo(), "/unknown")
     assert (refused.status, refused.body) == (404, b"Not Found")
-    assert "refused with 404: /unknown" in caplog.text
+    assert "refused with 404: '/unknown'" in caplog.text
 
 
 async def test_a_foreign_origin_is_refused_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     refused = await refusal(echo(), "/ws/a", headers={"origin": "https://evil.example"})
     assert refused.status == 403
-    assert "refused the handshake of /ws/a" in caplog.text
+    assert "refused the handshake of '/ws/a'" in caplog.text
 
 
 @pytest.mark.parametrize("origin", ["http://testserver", "https://friend.example"])

@@ -20,6 +20,7 @@ from ..json import JsonAdapter
 from ..types import Body, Frame
 from .base import Codec, Dialect
 from .markup import Fragment, as_text, is_markup, mark_out_of_band, out_of_band, partial, render
+from .problems import kind_of
 
 __all__ = ["Fragment", "Htmx", "HtmxHeaders"]
 
@@ -124,7 +125,7 @@ class _HtmxCodec:
         message = self._json.decode(frame, Any)
         if not isinstance(message, dict):
             raise MalformedMessage(
-                f"expected a JSON object with the fields of a form, got {_kind(message)}"
+                f"expected a JSON object with the fields of a form, got {kind_of(message)}"
             )
         fields, raw, version = _parted(message)
         self.version = version or self.version
@@ -167,7 +168,7 @@ def _parted(message: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], Ve
         nested = _nested(message, lower)
         return _without(message, "headers") if nested is None else nested, lower, 4
     if "HEADERS" in message:
-        raise MalformedMessage(f"HEADERS: expected an object of strings, got {_kind(upper)}")
+        raise MalformedMessage(f"HEADERS: expected an object of strings, got {kind_of(upper)}")
     return message, {}, None
 
 
@@ -216,12 +217,7 @@ def _header_text(name: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):  # version 2 sends the numbers of `hx-headers` as numbers
         return str(value)
-    raise MalformedMessage(f"header {name}: expected a string, got {_kind(value)}")
-
-
-def _kind(value: object) -> str:
-    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
-    return "null" if value is None else kinds.get(type(value), "a number")
+    raise MalformedMessage(f"header {name}: expected a string, got {kind_of(value)}")
 
 
 def _id_of(identifier: str) -> str | None:

@@ -111,6 +111,8 @@ def _state_of(message: dict[str, Any]) -> str:
         raise MalformedMessage(f"state: expected a string, got {kind_of(state)}")
     if not state:
         raise MalformedMessage("state: expected a name, got an empty string")
+    if state in State.reserved:
+        raise MalformedMessage(f"state: expected no word of the server, got {state!r}")
     return state
 
 

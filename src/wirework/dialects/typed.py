@@ -47,6 +47,7 @@ from .problems import kind_of
 __all__ = ["Typed"]
 
 _MAX_KEPT_HEADS: Final = 1024
+_MAX_KEPT_NAME: Final = 100
 
 _CLIENT_WORDS: Final = frozenset({"answer", "auth", "cancel", "ping"})
 _SERVER_WORDS: Final = frozenset({"disconnect", "end", "error", "pong", "ready"})
@@ -125,6 +126,7 @@ class _Codec:
             raise self._fault(frame) from None
         if said.name in _CLIENT_WORDS:
             return (self._own_command(said.name, self._object(frame), frame),)
+        _check_called(said.name)
         return (Call(bytes(said.body), said.name, said.id),)
 
     def _fault(self, frame: str) -> MalformedMessage:
@@ -216,10 +218,10 @@ class _Codec:
         """Return how the messages of this name begin."""
         head = self._heads.get(name)
         if head is None:
-            if name in Typed.reserved:
-                raise TypeError(f"typed: expected a name of your own, got the reserved {name!r}")
+            _check_said(name)
             head = f'{{"type":{self._text(name or _NAMELESS)}'
-            if len(self._heads) < _MAX_KEPT_HEADS:
+            # Answers have the names that clients have given.
+            if len(name) <= _MAX_KEPT_NAME and len(self._heads) < _MAX_KEPT_HEADS:
                 self._heads[name] = head
         return head
 
@@ -248,6 +250,7 @@ class _FlatCodec(_Codec):
         name, id = name_of(message), id_of(message, "id")
         if name in _CLIENT_WORDS:
             return (self._own_command(name, message, frame),)
+        _check_called(name)
         del message["type"]
         message.pop("id", None)
         return (Call(message, name, id),)
@@ -263,9 +266,17 @@ class _FlatCodec(_Codec):
         if output.name or output.value is None:
             return super()._event(output)
         said = self._text(output.value)
-        if said.startswith("{") and _is_name(self._fields_of(said).get("type")):
+        if said.startswith("{") and self._has_own_type(said):
             return said
         return self._merged(self._head(""), said, _TYPE_KEY)
+
+    def _has_own_type(self, said: str) -> bool:
+        """Return whether the object `said` names itself; a reserved name is refused."""
+        type = self._fields_of(said).get("type")
+        name = None if type is None else self._decode(bytes(type))
+        if isinstance(name, str):
+            _check_said(name)
+        return bool(name) and isinstance(name, str)
 
     def _message(self, head: str, value: object, keys: Sequence[str]) -> str:
         return f"{head}}}" if value is None else self._merged(head, self._text(value), keys)
@@ -320,6 +331,21 @@ def _plain(output: Failure | Pong | Disconnect) -> dict[str, object]:
     return said
 
 
-def _is_name(value: msgspec.Raw | None) -> bool:
-    text = b"" if value is None else bytes(value)
-    return text.startswith(b'"') and len(text) > 2
+def _check_called(name: str) -> None:
+    """Refuse a call whose answers would look like the server's own messages.
+
+    Raises:
+        MalformedMessage: they would.
+    """
+    if name in _SERVER_WORDS:
+        raise MalformedMessage(f"type: expected no word of the server, got {name!r}")
+
+
+def _check_said(name: str) -> None:
+    """Refuse to say anything of the application's under a word of the protocol.
+
+    Raises:
+        TypeError: the name is one.
+    """
+    if name in Typed.reserved:
+        raise TypeError(f"typed: expected a name of your own, got the reserved {name!r}")

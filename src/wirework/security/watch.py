@@ -12,6 +12,7 @@ from ..errors import Close, Reject
 from ..handlers import report
 from ..timers import wheel
 from .auth import Source
+from .identity import Identity
 
 if TYPE_CHECKING:
     from ..websocket import WebSocket
@@ -63,12 +64,13 @@ class Watch:
             task = asyncio.get_running_loop().create_task(self._check())
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)
-        return self._due(now)
+        due: float | None = self._due(now)
+        return due
 
     def _due(self, now: float) -> float | None:
         """Return when to look again; None: never."""
         due: list[float] = []
-        identity = self._ws.identity
+        identity: Identity[Any] | None = self._ws.identity
         if identity is not None and identity.expires_at is not None:
             due.append(now + max(0.0, identity.expires_at - time.time()))
         if self.source.recheck is not None:
