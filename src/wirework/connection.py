@@ -29,6 +29,8 @@ logger = logging.getLogger("wirework.connection")
 _numbers = itertools.count(1)
 _MAX_EXCESS = 10
 """Messages in a row over the budget that are answered; the next one ends the connection."""
+_LISTENING = 16
+"""So many times `inbox_frames` may wait where `intercept` hears what comes behind them."""
 _process = f"{os.getpid():x}-{os.urandom(3).hex()}"
 
 _NOTHING: deque[Frame] = deque(maxlen=0)
@@ -191,7 +193,7 @@ class Connection:
         inbox.append(frame)
         self._in_bytes = waiting = self._in_bytes + size
         if waiting >= bounds.inbox_bytes or len(inbox) >= bounds.inbox_frames:
-            self._pause()
+            self._pause_if_full()
         if self.is_awaited:
             self._announce()
 
@@ -356,8 +358,8 @@ class Connection:
             self.inbox.clear()
             self.inbox.extend(kept)
             self._in_bytes = sum(map(len, kept))
-            if self._paused and self._has_half_read():
-                self._resume()
+        if self._paused and self._has_half_read():
+            self._resume()
 
     def push(self, frame: Outgoing) -> None:
         """Put `frame` into the outbox; never waits. A full outbox meets the overflow policy.
@@ -421,8 +423,7 @@ class Connection:
 
     def _begin_close(self, *, discard: bool) -> None:
         self.state = State.CLOSING
-        self.inbox.clear()
-        self._in_bytes = 0
+        self._forget_inbox()
         if discard:
             self._forget_outbox()
         self._resume()
@@ -468,8 +469,12 @@ class Connection:
         return self._waking or self.state is State.CLOSING
 
     def expire(self, code: int, reason: str) -> None:
-        """End at once, without waiting for the peer: a deadline has passed."""
+        """End at once, without waiting for the peer: a deadline has passed.
+
+        Frames that wait in the inbox are dropped, as `close` does.
+        """
         self._end(code, reason)
+        self._forget_inbox()
         self.link.abort()
         self.lost()
 
@@ -517,6 +522,16 @@ class Connection:
         if self.consumer is not None:
             self.consumer.wake()
 
+    @property
+    def _inbox_frames(self) -> int:
+        """So many frames may wait until reading stops."""
+        frames = self._bounds.inbox_frames
+        return frames if self.intercept is None else frames * _LISTENING
+
+    def _pause_if_full(self) -> None:
+        if self._in_bytes >= self._bounds.inbox_bytes or len(self.inbox) >= self._inbox_frames:
+            self._pause()
+
     def _pause(self) -> None:
         if not self._paused:
             self._paused = True
@@ -528,10 +543,12 @@ class Connection:
             self.link.resume_reading()
 
     def _has_half_read(self) -> bool:
-        bounds = self._bounds
-        return (
-            len(self.inbox) * 2 <= bounds.inbox_frames and self._in_bytes * 2 <= bounds.inbox_bytes
-        )
+        has_frames_read = len(self.inbox) * 2 <= self._inbox_frames
+        return has_frames_read and self._in_bytes * 2 <= self._bounds.inbox_bytes
+
+    def _forget_inbox(self) -> None:
+        self.inbox.clear()
+        self._in_bytes = 0
 
     def _forget_outbox(self) -> None:
         self.outbox.clear()

@@ -281,3 +281,39 @@ async def validation(names: Names) -> None:
     async with TestClient(names["app"]) as client, client.connect("/order") as ws:
         await ws.send_json({"lines": [{"item": "tea"}], "due": None})
         assert (await ws.receive_json())["due"] is None
+
+
+async def disconnecting(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/desk") as ws:
+        await ws.send_json({"type": "auth", "data": {"token": "t-3"}})
+        await ws.receive_json()
+        assert (await client.post("/lock/ada")).json() == {"closed": 0}
+        assert (await client.post("/lock/bob")).json() == {"closed": 1}
+        await ws.assert_closed(4403, "locked")
+
+
+async def cookies(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        await client.post("/login", data={"name": "ada"})
+        async with client.connect("/club") as ws:
+            await ws.send_text("hello")
+            assert await ws.receive_text() == "ada: hello"
+            await client.post("/logout")
+            await ws.assert_closed(4401, "signed out")
+        with pytest.raises(HandshakeRefused):
+            async with client.connect("/club"):
+                pass
+
+
+async def tickets(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        assert (await client.post("/ticket")).status_code == 401
+        await client.post("/login", data={"name": "ada"})
+        ticket = (await client.post("/ticket")).json()["ticket"]
+        async with client.connect(f"/club?ticket={ticket}") as ws:
+            await ws.send_text("hello")
+            assert await ws.receive_text() == "ada: hello"
+        with pytest.raises(HandshakeRefused) as caught:
+            async with client.connect(f"/club?ticket={ticket}"):
+                pass
+        assert caught.value.status == 401

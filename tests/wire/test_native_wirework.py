@@ -97,6 +97,53 @@ async def test_code_of_the_application_always_runs_in_a_task() -> None:
     assert None not in tasks
 
 
+async def test_what_stands_before_the_application_is_never_passed_by() -> None:
+    seen: list[str] = []
+
+    class Guarded(App):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope["type"])
+            await super().__call__(scope, receive, send)
+
+    class Wrapper:
+        def __init__(self, app: App) -> None:
+            self.app = app
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.app, name)
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            seen.append(f"wrapped {scope['type']}")
+            await self.app(scope, receive, send)
+
+    async def answer(msg: str) -> str:
+        return msg
+
+    guarded, inner = Guarded(), App()
+    guarded.ws("/")(answer)
+    inner.ws("/")(answer)
+    wrapped: Any = Wrapper(inner)
+    for app in (guarded, wrapped):
+        async with native_server(app) as server, server.opened() as client:
+            await client.send(frame(b"hello"))
+            assert await client.frame() == (1, b"hello")
+    assert [kind for kind in seen if "websocket" in kind] == ["websocket", "wrapped websocket"]
+
+
+async def test_frames_glued_to_the_handshake_reach_a_route_that_opens_at_once() -> None:
+    app = App()
+
+    @app.ws("/")
+    async def answer(msg: str) -> str:
+        return msg
+
+    async with native_server(app, OWN_HTTP) as server, raw_client(server.port) as client:
+        await client.send(handshake("/") + frame(b"one") + frame(b"two"))
+        assert (await client.head()).startswith(b"http/1.1 101 ")
+        assert await client.frame() == (1, b"one")
+        assert await client.frame() == (1, b"two")
+
+
 async def test_an_application_that_waits_before_it_connects_is_served() -> None:
     tasks: list[asyncio.Task[Any] | None] = []
 

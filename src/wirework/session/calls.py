@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from types import AsyncGeneratorType
@@ -31,7 +32,7 @@ _MAX_UNWANTED = 1000
 """Cancelled calls of one connection whose turn has not come."""
 
 
-class Calls:
+class Calls(ABC):
     """Runs the calls of one connection and says their answers in its dialect."""
 
     __slots__ = (
@@ -77,13 +78,12 @@ class Calls:
                 await self.ws.send_frame(frame)
             if then is not None:
                 self.ws.end(then.code, then.reason)
-            elif self.endpoint.has_turns:
+            elif self.endpoint.has_turns and not _is_error(context.result):
                 self._done = {*(self._done or ()), call.name}
         except Exception as error:
             await self.fail(error, call)
         finally:
-            if call.id is not None:
-                self._forget(call.id)
+            self._forget(call.id)
 
     async def answer(self, value: Any, call: Call) -> None:
         """Send what a function has returned, where nothing is done around messages."""
@@ -97,7 +97,9 @@ class Calls:
             self.ws.end(then.code, then.reason)
 
     def cancel(self, id: Id, *, is_ahead: bool = True) -> None:
-        """End the stream that answers call `id`, or drop the call if its turn has not come.
+        """End the stream that answers call `id`; one that has not begun yet will say nothing.
+
+        The function of a call whose turn has not come is called all the same.
 
         `is_ahead`: this is heard ahead of what waits in the inbox, where the call may be.
         """
@@ -112,10 +114,11 @@ class Calls:
             if len(self._unwanted) < _MAX_UNWANTED:
                 self._unwanted.add(id)
 
-    def _forget(self, id: Id) -> None:
+    def _forget(self, id: Id | None) -> None:
         """Forget a call that is over, and that it was cancelled."""
-        (self._starting or set()).discard(id)
-        (self._unwanted or set()).discard(id)
+        if id is not None:
+            (self._starting or set()).discard(id)
+            (self._unwanted or set()).discard(id)
 
     def cancel_handlers(self) -> None:
         """Cancel what runs now, but none of its cleanup."""
@@ -160,13 +163,37 @@ class Calls:
         if not hooks.after:
             return await self._answer(plan, context, call)
         try:
-            return await self._answer(plan, context, call)
+            answer = await self._answer(plan, context, call)
+        except asyncio.CancelledError:
+            await self._run_after_cancellation(context)
+            raise
         except Exception as error:
             context.error = error
+            await self._run_after(context)
             raise
-        finally:
-            for hook in hooks.after:
+        await self._run_after(context)
+        return answer
+
+    async def _run_after(self, context: Context) -> None:
+        """Run all hooks, then raise the first error, or a cancellation, which goes before it."""
+        failure: BaseException | None = None
+        for hook in self.endpoint.hooks.after:
+            try:
                 await call_plan(hook, context)
+            except asyncio.CancelledError as error:
+                failure = error
+            except Exception as error:
+                if failure is not None:
+                    report(self.ws, error, hook.where)
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def _run_after_cancellation(self, context: Context) -> None:
+        try:
+            await self._run_after(context)
+        except Exception as error:  # the cancellation is the answer
+            report(self.ws, error, self.endpoint.where)
 
     async def _answer(
         self, plan: Plan, context: Context, call: Call
@@ -265,9 +292,9 @@ class Calls:
             raise stray(error) from error
         return None
 
+    @abstractmethod
     def listen(self) -> None:
         """See to it that what the client says about calls is heard while they run."""
-        raise NotImplementedError
 
     # --- what is said ---------------------------------------------------------------------------
 
@@ -398,6 +425,10 @@ class _Count:
 
     def __init__(self) -> None:
         self.number = 0
+
+
+def _is_error(value: Any) -> bool:
+    return isinstance(value, Reply) and value.is_error
 
 
 async def _value(plan: Plan, context: Context) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from .. import closecodes
@@ -27,7 +29,15 @@ from ..commands import (
 )
 from ..connection import current
 from ..controller import new_controller
-from ..errors import Close, MalformedMessage, Reject, WrongFrame
+from ..errors import (
+    Close,
+    ConnectionClosed,
+    MalformedMessage,
+    Refuse,
+    Reject,
+    ValidationError,
+    WrongFrame,
+)
 from ..handlers import (
     call_plan,
     close_of,
@@ -60,7 +70,15 @@ _UNREAD: Any = object()
 class MessageSession(Calls):
     """One connection that speaks a dialect."""
 
-    __slots__ = ("_greeting", "_is_over", "_over", "_requests", "_running", "is_begun")
+    __slots__ = (
+        "_greeting",
+        "_is_over",
+        "_is_refused",
+        "_over",
+        "_requests",
+        "_running",
+        "is_begun",
+    )
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         super().__init__(endpoint, ws)
@@ -72,6 +90,8 @@ class MessageSession(Calls):
         self._greeting: Any = _UNREAD
         """What `on_ready` has returned."""
         self._is_over = False
+        self._is_refused = False
+        """Whether it was accepted only to be told why it is refused."""
         self._over: asyncio.Future[None] | None = None
         self._requests: Requests | None = None
 
@@ -167,8 +187,9 @@ class MessageSession(Calls):
         hook = self.endpoint.hooks.connect
         where = self.endpoint.where if hook is None else hook.where
         error = await instead_of(ws, error)
-        if self.endpoint.dialect.one_call and isinstance(error, (Close, Reject)):
-            await self._refuse_in_words(error)
+        if self.endpoint.dialect.one_call and _is_verdict(error):
+            with suppress(ConnectionClosed):
+                await self._refuse_in_words(error)
         elif ws.connection.is_answered:
             if not is_foreseen(error):
                 report(ws, error, where)
@@ -176,15 +197,17 @@ class MessageSession(Calls):
         else:
             await refuse_for(ws, error, where)
 
-    async def _refuse_in_words(self, error: Close | Reject) -> None:
+    async def _refuse_in_words(self, error: Exception) -> None:
         """Accept, say why not, and close: a refused handshake would be tried again for ever."""
+        if isinstance(error, Refuse):
+            text = error.body.decode(errors="replace") or HTTPStatus(error.status).phrase
+            error = Reject(error.status, text)
         code, reason = close_of(error)
         if not self.ws.connection.is_answered:
+            self._is_refused = True
             await self.ws.accept()
-        if isinstance(error, Reject):
-            await self.fail(error, None)
-        else:
-            self.push(Disconnect(code, reason))
+        is_close = isinstance(error, Close)
+        self.push(Disconnect(code, reason) if is_close else self.failure(error, Call(None)))
         self.ws.connection.close(code, reason)
 
     async def _run_hook(self, plan: Plan) -> Any:
@@ -208,7 +231,7 @@ class MessageSession(Calls):
                 self.endpoint.find(name, is_debug=self._is_debug)
             except Reject as error:
                 await self.fail(error, None)
-                self.ws.connection.close(closecodes.NOT_FOUND, "no such endpoint")
+                self.ws.end(closecodes.NOT_FOUND, "no such endpoint")
                 return
         gate = self.endpoint.gate
         seconds = self.endpoint.first_timeout if gate is None else gate.timeout
@@ -232,6 +255,8 @@ class MessageSession(Calls):
             await gate.hear(ws, command.token)
         except Exception as error:
             await self._turn_away(error, Call(None, id=command.id))
+            return
+        if ws.connection.is_ended and not ws.connection.by_peer:
             return
         is_first, self.is_begun = not self.is_begun, True
         wheel().forget(self)
@@ -262,11 +287,11 @@ class MessageSession(Calls):
         if self.is_begun:  # what the peer said before still holds
             return
         if not (is_mapped or is_foreseen(error)):
-            self.ws.connection.close(closecodes.INTERNAL_ERROR)
+            self.ws.end(closecodes.INTERNAL_ERROR)
         elif isinstance(error, Reject) and error.code == "forbidden":
-            self.ws.connection.close(closecodes.FORBIDDEN, "forbidden")
+            self.ws.end(closecodes.FORBIDDEN, "forbidden")
         else:
-            self.ws.connection.close(closecodes.NOT_AUTHENTICATED, "not authenticated")
+            self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated")
 
     def _say_excess(self, retry_after: float) -> bool:
         """Tell the peer that a message was dropped, since there were too many; False: no words."""
@@ -286,8 +311,6 @@ class MessageSession(Calls):
                     await self._work_shortly(self.endpoint.shortcut)
                 elif self.endpoint.quick is not None and self.endpoint.lanes:
                     await self._work_in_lanes(self.endpoint.quick.read, self.endpoint.lanes)
-            elif self.endpoint.quick is not None and self.is_begun and self.endpoint.lanes:
-                await self._work_in_lanes(self.endpoint.quick.read, self.endpoint.lanes)
             while connection.inbox:
                 await self._take(connection.next_frame())
         except asyncio.CancelledError:
@@ -305,10 +328,12 @@ class MessageSession(Calls):
             if not self._running:
                 self._unwanted = None
             connection.is_awaited = True
-            if connection.is_ended and not self._running and not self._is_over:
-                self._is_over = True
-                await self._disconnect()
-            _alive.discard(task)
+            try:
+                if connection.is_ended and not self._running and not self._is_over:
+                    self._is_over = True
+                    await self._disconnect()
+            finally:
+                _alive.discard(task)
 
     async def _work_shortly(self, shortcut: Shortcut) -> None:
         """Handle the inbox the short way; what that cannot do takes the long one."""
@@ -349,8 +374,11 @@ class MessageSession(Calls):
         inbox, outbox = connection.inbox, connection.outbox
         while inbox:
             frame = connection.next_frame()
+            if type(frame) is not str:
+                await self._take(frame)
+                continue
             try:
-                message = read(frame)  # type: ignore[arg-type]
+                message = read(frame)
                 function, decode, write = lanes[message.name]
                 argument = decode(message.body)
             except Exception:
@@ -374,6 +402,9 @@ class MessageSession(Calls):
                 await self.fail(stray(error), Call(None, message.name, message.id))
             except Exception as error:
                 await self.fail(error, Call(None, message.name, message.id))
+            finally:
+                if self._unwanted is not None:
+                    self._forget(message.id)
 
     async def _take(self, frame: Frame) -> None:
         codec = self.ws.codec
@@ -383,7 +414,7 @@ class MessageSession(Calls):
         except MalformedMessage as error:
             await self.fail(error, None)
             if not self.is_begun and self.endpoint.dialect.one_call:
-                self.ws.connection.close(closecodes.INVALID_DATA, "no first message")
+                self.ws.end(closecodes.INVALID_DATA, "no first message")
             return
         for command in commands:
             if self.ws.connection.is_ended and not self.ws.connection.by_peer:
@@ -432,7 +463,7 @@ class MessageSession(Calls):
         except MalformedMessage as error:
             if self.endpoint.dialect.one_call and isinstance(error, WrongFrame):
                 self.push(self.failure(error, Call(None)))
-                self.ws.connection.close(closecodes.WRONG_KIND, str(error))
+                self.ws.end(closecodes.WRONG_KIND, str(error))
             return False
         if any(isinstance(command, (Call, Authenticate)) for command in commands):
             return False
@@ -466,7 +497,7 @@ class MessageSession(Calls):
         plan = self.endpoint.hooks.disconnect
         wheel().forget(self)
         try:
-            if plan is not None:
+            if plan is not None and not self._is_refused:
                 await self._run_hook(plan)
         except Exception as error:
             if not is_own_end(self.ws, error):
@@ -488,3 +519,10 @@ class MessageSession(Calls):
             await self.lasting.release(error)
         except Exception as other:
             logger.error("a dependency of %s failed to end", self.ws.id, exc_info=other)
+
+
+def _is_verdict(error: Exception) -> bool:
+    """Whether `error` says that it is of no use to come back later."""
+    if isinstance(error, Refuse):
+        return 400 <= error.status < 500
+    return isinstance(error, (Close, Reject, ValidationError))

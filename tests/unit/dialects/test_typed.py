@@ -212,6 +212,14 @@ def test_the_kept_beginnings_of_messages_are_bounded() -> None:
     assert len(cast(Any, codec)._heads) <= 1024
 
 
+def test_long_names_are_said_and_not_kept() -> None:
+    codec = Typed().open(JSON)
+    name = "x" * 60_000
+    assert codec.encode(Result(1, name, 1)) == f'{{"type":"{name}","id":1,"data":1}}'
+    assert codec.encode(Result(1, name[:100], 1)) == f'{{"type":"{name[:100]}","id":1,"data":1}}'
+    assert list(cast(Any, codec)._heads) == [name[:100]]
+
+
 @given(name=names, id=st.none() | ids, value=json_values)
 def test_a_call_arrives_with_its_name_its_id_and_its_data(
     name: str, id: Id | None, value: object

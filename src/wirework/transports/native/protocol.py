@@ -345,8 +345,7 @@ def _own(app: Any, upgrade: Upgrade) -> Application | None:
 
 def _is_plain(app: Any) -> TypeGuard[App]:
     """Whether this is a Wirework application that is called as such: nothing stands before it."""
-    kind = type(app)
-    return isinstance(app, App) and kind.__call__ is App.__call__ and kind.connect is App.connect
+    return isinstance(app, App) and type(app).__call__ is App.__call__
 
 
 @coroutine
