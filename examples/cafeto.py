@@ -50,6 +50,7 @@ class Callbacks(Controller):
     @router.websocket("/callbacks")
     async def chat(self) -> None:
         async def on_connect() -> None:
+            await self.ws.accept()  # from here on on_disconnect will run
             online.add(self.ws)
 
         async def on_disconnect() -> None:
@@ -88,6 +89,7 @@ class Methods(Controller):
         )
 
     async def on_connect(self) -> None:
+        await self.ws.accept()
         online.add(self.ws)
 
     async def on_disconnect(self) -> None:
@@ -102,6 +104,7 @@ class Chat(Controller):
     """The short way: nothing is registered by hand, and what is returned is the answer."""
 
     async def on_connect(self) -> ChatResponse:
+        await self.ws.accept()
         online.add(self.ws)
         return ChatResponse("Welcome")
 

@@ -106,6 +106,7 @@ def room(name: str, version: htmx.Version) -> list[Element]:
 async def join(ws: WebSocket, session: Session) -> Element:
     if "name" not in session:
         raise Close(4401, "log in first")
+    await ws.accept()  # from here on `leave` will run
     members.add(ws)
     return ol("#messages.messages")[lines]  # whoever comes, or comes back, gets what was said
 

@@ -58,8 +58,8 @@ def result() -> Element:
 
 
 async def arrive(ws: WebSocket) -> None:
+    await ws.accept()  # from here on `leave` will run
     visitors.add(ws)
-    await ws.accept()
     await broadcast(visitors, here())
 
 
@@ -82,6 +82,7 @@ async def reset() -> None:
 
 
 async def enter(ws: WebSocket) -> Element:
+    await ws.accept()
     voters.add(ws)
     return result()
 

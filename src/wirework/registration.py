@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import FunctionType, NoneType
+from typing import Any, get_args, get_origin
 
 from .binding.binder import Binder, Extra
+from .binding.markers import Marker
 from .binding.plan import Plan
 from .binding.signatures import LocalNames, name_of
 from .dialects import Raw
@@ -100,7 +103,8 @@ class Registration:
     def callbacks(self, route: WebSocketRoute, path: Mapping[str, type]) -> MessageEndpoint:
         """Return the endpoint of functions that a handler gave to `ws.serve`.
 
-        Such functions are made anew for each connection, so their plans are kept by their code.
+        Such functions are made anew for each connection, so their plans are kept by their code,
+        without the function, and only where nothing of a connection is in them.
         """
         return _RouteWork(self, route, path, self.settings, self._callbacks).message_endpoint()
 
@@ -302,7 +306,7 @@ class _RouteWork:
         if self._kept is not None and key is not None:
             if len(self._kept) >= _MAX_KEPT:
                 self._kept.clear()
-            self._kept[key] = plan
+            self._kept[key] = _for_function(plan, _nobody)
         return plan
 
     def _way_of_dialect(self) -> tuple[Any, ...]:
@@ -371,24 +375,62 @@ ROUTE_LIMITS = frozenset(
 )
 """Settings that a route may have for itself."""
 
+_CONSTANTS = (NoneType, bool, int, str, bytes)
+
 _MAX_KEPT = 1000
 """Plans of callbacks that are kept; with more functions than that all are compiled again."""
 
 
 def _key_of(function: Callable[..., Any], *more: Any) -> Any:
-    """Return what functions that only differ in their closure have in common; None: nothing."""
+    """Return what functions that only differ in their closure have in common; None: nothing.
+
+    Nothing in a key belongs to one connection: annotations are made of what modules define, and
+    defaults are constants.
+    """
     inner = getattr(function, "__func__", function)
-    code = getattr(inner, "__code__", None)
-    if code is None:
+    if not isinstance(inner, FunctionType) or not _is_plain(inner):
         return None
-    hints = tuple(sorted(inner.__annotations__.items()))
-    defaults = (inner.__defaults__, tuple((inner.__kwdefaults__ or {}).items()))
-    key = (code, inner is function, hints, defaults, *more)
+    hints = tuple(inner.__annotations__.items())
+    defaults = (*(inner.__defaults__ or ()), *(inner.__kwdefaults__ or {}).values())
+    if not all(_lasts(hint) for _, hint in hints):
+        return None
+    if not all(isinstance(each, _CONSTANTS) for each in defaults):
+        return None
+    told = tuple((type(each), each) for each in defaults)
+    key = (inner.__code__, inner.__module__, inner is function, hints, told, *more)
     try:
         hash(key)
     except TypeError:
         return None
     return key
+
+
+def _is_plain(function: FunctionType) -> bool:
+    """Whether its code and its module say all of it, as they do not of one behind a decorator."""
+    module = sys.modules.get(function.__module__)
+    return not vars(function) and getattr(module, "__dict__", None) is function.__globals__
+
+
+def _lasts(thing: Any) -> bool:
+    """Whether a part of an annotation is the same for all connections: text, or importable."""
+    if thing is ... or isinstance(thing, _CONSTANTS):
+        return True
+    if isinstance(thing, Marker):
+        return all(_lasts(each) for each in vars(thing).values())
+    if get_origin(thing) is not None:
+        return all(_lasts(each) for each in get_args(thing))
+    return thing is NoneType or _is_importable(thing)
+
+
+def _is_importable(thing: Any) -> bool:
+    found: Any = sys.modules.get(getattr(thing, "__module__", None) or "")
+    for name in getattr(thing, "__qualname__", "").split("."):
+        found = getattr(found, name, None)
+    return found is thing
+
+
+def _nobody() -> None:
+    """Stands in kept plans where a function of a connection stood."""
 
 
 def _for_function(plan: Plan, function: Callable[..., Any]) -> Plan:

@@ -42,7 +42,8 @@ class Reply:
     """Return or yield it from a handler instead of a bare value.
 
     Args:
-        body: what a handler could return by itself.
+        body: a value; no generator, no `Close` and no other `Reply`, which a handler returns by
+            themselves.
         status: an HTTP status, 100-599. Dialects with statuses carry it (`Status`, and HTTP);
             in the others 400 and above makes the answer an error with this code, whose message
             is a `str` body and whose details are any other body.

@@ -46,8 +46,9 @@ def lane_of(quick: Quick | None, name: str, plan: Plan, json: JsonAdapter) -> La
     """Return the short way of messages called `name`, where dialect and function allow it."""
     if quick is None or not plan.takes_only_the_payload:
         return None
-    assert isinstance(json, MsgspecAdapter)
     assert plan.payload is not None
+    if type(json) is not MsgspecAdapter or plan.payload.body != "json":
+        return None
     read = json.bare_decoder(plan.payload.parameters[0].annotation)
     return Lane(plan.function, read, quick.write(name))
 

@@ -436,6 +436,14 @@ class WebSocket:
         return self.connection.close_reason
 
     @property
+    def round_trip(self) -> float | None:
+        """Seconds that the answer to our last ping took; None before the first.
+
+        Only the native transport can ping.
+        """
+        return self.connection.deadlines.round_trip
+
+    @property
     def subprotocol(self) -> str | None:
         """What was agreed at `accept`."""
         return self.connection.subprotocol

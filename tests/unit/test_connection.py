@@ -177,6 +177,49 @@ async def test_an_inbox_paused_by_bytes_resumes_only_when_half_of_them_are_gone(
     assert line.calls == ["pause", "resume"]
 
 
+async def test_who_is_listened_to_is_read_beyond_the_frames_of_the_inbox() -> None:
+    line = await open_line(inbox_frames=2)
+    line.connection.intercept = lambda frame: frame == "cancel"
+    for number in range(31):
+        line.connection.feed(str(number))
+    line.connection.feed_all(["cancel"])
+    assert line.calls == []
+    line.connection.feed("31")
+    assert line.calls == ["pause"]
+    for _ in range(16):
+        assert line.calls == ["pause"]
+        line.connection.next_frame()
+    assert line.calls == ["pause", "resume"]
+
+
+async def test_who_is_listened_to_is_read_up_to_the_bytes_of_the_inbox() -> None:
+    line = await open_line(inbox_bytes=10)
+    line.connection.intercept = lambda frame: False
+    line.connection.feed("12345")
+    assert line.calls == []
+    line.connection.feed("67890")
+    assert line.calls == ["pause"]
+
+
+async def test_reading_goes_on_once_somebody_listens() -> None:
+    line = await open_line(inbox_frames=2)
+    for frame in "ab":
+        line.connection.feed(frame)
+    assert line.calls == ["pause"]
+    line.connection.intercept = lambda frame: False
+    line.connection.sift()
+    assert line.calls == ["pause", "resume"]
+    assert list(line.connection.inbox) == ["a", "b"]
+
+
+async def test_an_end_at_once_drops_what_was_not_read() -> None:
+    line = await open_line()
+    line.connection.feed("a")
+    line.connection.expire(1006, "no answer to a ping")
+    assert not line.connection.inbox
+    assert (await ended(line.connection)).reason == "no answer to a ping"
+
+
 async def test_a_message_over_the_limit_closes_with_1009_and_drops_what_waits() -> None:
     line = await open_line(max_message_size=4)
     line.connection.feed("1234")

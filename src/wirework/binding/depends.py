@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from .markers import Marker
+
 if TYPE_CHECKING:
     from .plan import Context, Plan
 
@@ -17,7 +19,7 @@ Lifetime: TypeAlias = Literal["message", "connection"]
 Kind: TypeAlias = Literal["async", "sync", "async generator", "generator", "class"]
 
 
-class Depends:
+class Depends(Marker):
     """Says in an annotation where a value comes from: `Annotated[Db, Depends(get_db)]`.
 
     `function` may be sync (it runs in a thread) or async, a class, or a generator with one

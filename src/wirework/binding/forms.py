@@ -6,13 +6,27 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import msgspec
 
 from ..json import JsonAdapter
 
-__all__ = ["form_converter", "hints_of", "is_model"]
+__all__ = ["WRAPPERS", "form_converter", "hints_of", "is_model"]
+
+WRAPPERS = (Annotated, Required, NotRequired, Final)
+"""What stands around a type and says something of it: its first argument is the type."""
 
 _SEQUENCES = (list, tuple, set, frozenset)
 
@@ -71,7 +85,7 @@ class _Field:
 
 def _members(hint: Any) -> list[Any]:
     origin = get_origin(hint)
-    if origin is Annotated:
+    if origin in WRAPPERS:
         return _members(get_args(hint)[0])
     if origin in (Union, UnionType):
         return [m for each in get_args(hint) if each is not NoneType for m in _members(each)]
@@ -79,7 +93,7 @@ def _members(hint: Any) -> list[Any]:
 
 
 def _takes_none(hint: Any) -> bool:
-    if get_origin(hint) is Annotated:
+    if get_origin(hint) in WRAPPERS:
         return _takes_none(get_args(hint)[0])
     return get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint)
 

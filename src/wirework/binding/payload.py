@@ -41,6 +41,7 @@ class PayloadPlan:
         mode: Mode | None = None,
     ) -> None:
         self.json = json
+        self.body = body
         self.parameters = parameters
         self.where = where
         self.wants_data = wants_data

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, get_origin
 
 from ..errors import Problem, ValidationError
+from .markers import Marker
 
 if TYPE_CHECKING:
     from ..handshake import Handshake
@@ -15,7 +16,7 @@ __all__ = ["Cookie", "Header", "Path", "Payload", "Query", "Source"]
 _SEQUENCES = (list, tuple, set, frozenset)
 
 
-class Source:
+class Source(Marker):
     """A named place in the handshake. `alias` is the name there, if it is not the parameter's."""
 
     place = ""
@@ -75,7 +76,7 @@ class Path(Source):
     place = "path"
 
 
-class Payload:
+class Payload(Marker):
     """The whole payload, decoded into the annotated type, whatever other parameters there are."""
 
 

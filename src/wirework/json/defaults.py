@@ -38,5 +38,7 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from value
     elif isinstance(value, msgspec.Struct):
         yield from (getattr(value, name) for name in value.__struct_fields__)
+    elif hasattr(value, "__attrs_attrs__"):
+        yield from (getattr(value, field.name) for field in value.__attrs_attrs__)
     elif dataclasses.is_dataclass(value):
         yield from (getattr(value, field.name) for field in dataclasses.fields(value))

@@ -49,8 +49,8 @@ class Compiler(Protocol):
 class Events:
     """The functions for the named messages of one path; made by `app.events(path, ...)`.
 
-    Functions can be added until the application serves; each is compiled at once, so that a
-    signature that cannot work fails where it is written.
+    Each function is compiled when it is added, so that a signature that cannot work fails where it
+    is written. One that is added later handles messages of connections that are open already.
     """
 
     def __init__(self, where: str) -> None:

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from tests.unit.applications import Gate, Journal, talking
-from tests.unit.session.talk import ask, error, heard, message, plain, send, value
+from tests.unit.session.talk import ask, end, error, heard, message, plain, send, value
 from wirework import App, Close, Depends, Events, Reject, Reply, Router, WebSocket
 from wirework.dialects import State, Typed
-from wirework.testing import TestClient
+from wirework.replies import BadRequest, Ok, Unauthorized
+from wirework.testing import TestClient, TestWebSocket
 
 
 class Order(msgspec.Struct):
@@ -159,28 +160,54 @@ async def test_every_way_to_fail_is_answered_and_the_connection_lives_on() -> No
         )
 
 
+class Wish(msgspec.Struct):
+    what: str
+
+
+def lanes_of(ws: TestWebSocket) -> set[str]:
+    """Return the names of the messages that take the short way."""
+    session: Any = ws.peer.connection.consumer
+    return set(session.endpoint.lanes)
+
+
+async def numbers(values: int) -> AsyncIterator[int]:
+    for number in range(values):
+        yield number
+
+
 @pytest.mark.parametrize("is_plain", [True, False], ids=["short way", "long way"])
 async def test_both_ways_of_a_message_say_the_same(is_plain: bool) -> None:
     app, desk = desk_of()
 
-    async def answer(what: str) -> Any:
+    async def answer(wish: Wish) -> Any:
+        what = wish.what
         if what == "reject":
             raise Reject("no")
         if what == "close":
             return Close(4000, "bye")
         if what == "reply":
             return Reply({"a": 1, "b": 2}, name="other", exclude={"b"})
-        return None if what == "none" else what
+        if what == "stream":
+            return numbers(2)
+        return {"none": None, "unsayable": object()}.get(what, what)
 
     if is_plain:
         desk.on("do")(answer)
     else:
 
         @desk.on("do")
-        async def do(what: str, ws: WebSocket) -> Any:
-            return await answer(what)
+        async def do(wish: Wish, ws: WebSocket) -> Any:
+            return await answer(wish)
 
     async with talking(app) as ws:
+        assert lanes_of(ws) == ({"do"} if is_plain else set())
+        send(ws, message("do", {"what": "none"}), message("do", {"what": "alone"}))
+        assert await ws.receive_json() == {"type": "do", "data": "alone"}
+        assert plain(await ask(ws, "do", {"what": "unsayable"})) == error("internal", "do")
+        await ask(ws, "do", {"what": "stream"})
+        assert await heard(ws, 2) == [value("do", 1, seq=1), end(2)]
+        await ws.send_bytes(message("do", {"what": "x"}, id=1).encode())
+        assert plain(await ws.receive_json()) == error("wrong_frame", id=None)
         assert await ask(ws, "do", {"what": "x"}) == value("do", "x")
         assert await ask(ws, "do", {"what": "none"}) == value("do")
         assert await ask(ws, "do", {"what": "reply"}) == value("other", {"a": 1})
@@ -194,18 +221,69 @@ async def test_messages_are_answered_in_order_whichever_way_they_take() -> None:
     app, desk = desk_of()
 
     @desk.on("short")
-    async def short(n: int) -> int:
-        return n
+    async def short(order: Order) -> int:
+        return order.count
 
     @desk.on("long")
-    async def long(n: int, ws: WebSocket) -> int:
+    async def long(order: Order, ws: WebSocket) -> int:
         await asyncio.sleep(0)
-        return n
+        return order.count
 
     async with talking(app) as ws:
+        assert lanes_of(ws) == {"short"}
         names = ["short", "long", "long", "short", "nobody", "short", "long"]
-        send(ws, *[message(name, {"n": n}, id=n) for n, name in enumerate(names)])
+        orders = [{"item": "tea", "count": n} for n in range(len(names))]
+        send(ws, *[message(name, orders[n], id=n) for n, name in enumerate(names)])
         assert [said["id"] for said in await heard(ws, len(names))] == list(range(len(names)))
+
+
+@pytest.mark.parametrize("is_plain", [True, False], ids=["short way", "long way"])
+async def test_a_cancelled_call_leaves_the_next_one_with_its_id_alone(is_plain: bool) -> None:
+    app, desk = desk_of()
+
+    async def count(order: Order) -> Any:
+        return numbers(order.count)
+
+    if is_plain:
+        desk.on("count")(count)
+    else:
+
+        @desk.on("count")
+        async def long(order: Order, ws: WebSocket) -> Any:
+            return await count(order)
+
+    call = message("count", {"item": "tea", "count": 1}, id=1)
+    async with talking(app) as ws:
+        send(ws, call, message("cancel", id=1), call, call)
+        told = [value("count", 0, seq=0), end(1)]
+        assert await heard(ws, 5) == [end(0), *told, *told]
+
+
+@pytest.mark.parametrize("is_plain", [True, False], ids=["short way", "long way"])
+async def test_what_waits_when_a_connection_is_given_up_is_dropped(is_plain: bool) -> None:
+    app, desk = desk_of()
+    gate = Gate()
+    orders: list[int] = []
+
+    async def place(order: Order) -> None:
+        orders.append(order.count)
+        await gate()
+
+    if is_plain:
+        desk.on("place")(place)
+    else:
+
+        @desk.on("place")
+        async def long(order: Order, ws: WebSocket) -> None:
+            await place(order)
+
+    async with talking(app) as ws:
+        assert lanes_of(ws) == ({"place"} if is_plain else set())
+        send(ws, *[message("place", {"item": "tea", "count": n}) for n in range(3)])
+        await gate.reached.wait()
+        ws.peer.connection.expire(1013, "the peer reads too slowly")
+        gate.open.set()
+    assert orders == [0]
 
 
 # --- turns --------------------------------------------------------------------------------------
@@ -232,6 +310,25 @@ async def test_after_keeps_a_message_waiting_for_another_one_to_be_handled() -> 
         assert await ask(ws, "enter") == value("enter", "welcome")
         assert await ask(ws, "enter") == value("enter", "welcome")
         assert await ask(other, "enter") == not_ready
+
+
+@pytest.mark.parametrize("kind", [Unauthorized, BadRequest])
+async def test_an_error_that_is_returned_does_not_count_for_after(kind: Any) -> None:
+    app, desk = desk_of()
+
+    @desk.on("login")
+    async def login(key: str) -> Any:
+        return Ok("welcome") if key == "right" else kind("wrong key")
+
+    @desk.on("secret", after="login")
+    async def secret() -> str:
+        return "the secret"
+
+    async with talking(app) as ws:
+        assert (await ask(ws, "login", {"key": "false"}))["type"] == "error"
+        assert plain(await ask(ws, "secret")) == error("not_ready", "secret")
+        assert await ask(ws, "login", {"key": "right"}) == value("login", "welcome")
+        assert await ask(ws, "secret") == value("secret", "the secret")
 
 
 async def test_after_goes_through_a_chain_and_waits_for_the_end_of_a_stream() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
@@ -279,6 +280,52 @@ async def test_an_error_of_after_is_told_instead_of_the_answer() -> None:
         send(ws, message("count", {"n": 1}, id=2))
         said = await heard(ws, 2)
         assert plain(said[1]) == error("audit_failed", "count", id=2)
+
+
+async def test_every_after_runs_and_the_first_error_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    for code in ("first", "second"):
+
+        @desk.desk.after
+        async def after(code: str = code) -> None:
+            desk.log.append(code)
+            raise Reject(code, f"the {code}")
+
+    desk.desk.after(lambda: desk.log.append("third"))
+    async with talking(desk.app) as ws:
+        assert plain(await ask(ws, "do")) == error("first", "do")
+    assert desk.log == ["do", "first", "second", "third"]
+    assert "the second" in caplog.text
+    assert "the first" not in caplog.text
+
+
+async def test_an_error_of_after_does_not_undo_a_cancellation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk(cancel_on_disconnect=True)
+    gate = Gate()
+    task: list[Any] = []
+
+    @desk.desk.on("held")
+    async def held() -> None:
+        task.append(asyncio.current_task())
+        await gate()
+
+    @desk.desk.after
+    async def after() -> None:
+        raise KeyError("audit")
+
+    @desk.desk.on_disconnect
+    async def on_disconnect() -> None:
+        desk.log.append(task[0].cancelling())
+
+    async with talking(desk.app) as ws:
+        send(ws, message("held", id=1), message("do", id=2))
+        await gate.reached.wait()
+    assert desk.log == [0]
+    assert "audit" in caplog.text
 
 
 async def test_after_runs_when_the_peer_has_left_meanwhile() -> None:

@@ -11,9 +11,19 @@ import pytest
 
 from tests.unit.applications import Gate, Journal, talking
 from tests.unit.session.test_first_message import pass_time
-from wirework import App, Close, Depends, Events, RegistrationError, Reject, WebSocket
+from wirework import (
+    App,
+    Close,
+    Depends,
+    Events,
+    Query,
+    Refuse,
+    RegistrationError,
+    Reject,
+    WebSocket,
+)
 from wirework.dialects import NamedSockets
-from wirework.testing import TestClient
+from wirework.testing import HandshakeRefused, TestClient
 
 
 def sockets_of(**options: Any) -> tuple[App, Events]:
@@ -208,6 +218,71 @@ async def test_an_error_is_told_and_the_connection_ends(
         await ws.send_json({})
         assert await ws.receive_json() == {"error": text}
         await ws.assert_closed(code)
+
+
+@pytest.mark.parametrize(
+    ("failure", "said", "code"),
+    [
+        (Reject("full", "the room is full"), {"error": "the room is full"}, 1008),
+        (Close(4409, "in use"), {"error": "in use"}, 4409),
+        (Refuse(402, "pay first"), {"error": "pay first"}, 1008),
+        (Refuse(403), {"error": "Forbidden"}, 1008),
+    ],
+    ids=["reject", "close", "refuse", "refuse without words"],
+)
+async def test_a_refusal_is_told_and_is_no_disconnect(
+    failure: Exception, said: Any, code: int
+) -> None:
+    app, sockets = sockets_of()
+    journal = Journal()
+
+    @sockets.on_connect
+    async def on_connect(
+        room: Annotated[str, Depends(journal.lending("room"), scope="connection")],
+    ) -> None:
+        raise failure
+
+    sockets.on_disconnect(lambda: journal.lines.append("disconnect"))
+
+    @sockets.on("chat")
+    async def chat() -> None: ...
+
+    async with talking(app, "/pp?name=chat") as ws:
+        assert await ws.receive_json() == said
+        await ws.assert_closed(code)
+    assert journal.lines == ["open room", "close room"]
+
+
+async def test_a_parameter_of_the_handshake_that_does_not_fit_is_told() -> None:
+    app, sockets = sockets_of()
+
+    @sockets.on_connect
+    async def on_connect(room: Annotated[int, Query()]) -> None: ...
+
+    @sockets.on("chat")
+    async def chat() -> None: ...
+
+    async with talking(app, "/pp?name=chat&room=hall") as ws:
+        assert "room" in (await ws.receive_json())["error"]
+        await ws.assert_closed(1007)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"), [(Refuse(503), 503), (KeyError("secret"), 500)], ids=["refuse", "error"]
+)
+async def test_who_is_to_come_back_later_is_refused_with_a_status(
+    failure: Exception, status: int
+) -> None:
+    app, sockets = sockets_of()
+
+    @sockets.on_connect
+    async def on_connect() -> None:
+        raise failure
+
+    with pytest.raises(HandshakeRefused) as caught:
+        async with talking(app, "/pp?name=chat"):
+            pass
+    assert caught.value.status == status
 
 
 async def test_the_function_chooses_its_close() -> None:

@@ -128,14 +128,31 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize("before", [1, 30], ids=["few", "many"])
 @pytest.mark.parametrize(("data", "code"), BROKEN.values(), ids=BROKEN)
-async def test_a_violation_of_one_peer_is_not_that_of_the_next(data: bytes, code: int) -> None:
+async def test_a_violation_of_one_peer_is_not_that_of_the_next(
+    data: bytes, code: int, before: int
+) -> None:
     bench = Bench(PlainReader, LIMIT)
     peer, other = Peer(bench), Peer(bench)
-    peer.send(frame(b"fine") + data)
+    peer.send(frame(b"fine, so far") * before + data)
     assert peer.violations == [code]
+    assert peer.heard == ["fine, so far"] * before
     other.send(frame(b"hello"))
     assert (other.heard, other.violations) == (["hello"], [])
+
+
+async def test_frames_in_two_pieces_take_a_parser_that_was_there_before() -> None:
+    bench = Bench(PlainReader, LIMIT)
+    seen = set()
+    for _ in range(20):
+        peer = Peer(bench)
+        data = frame(b"in two")
+        peer.send(data[:5])
+        seen.add(bench.reader)
+        peer.send(data[5:])
+        assert peer.heard == ["in two"]
+    assert len(seen) == 2, "one reads, one waits"
 
 
 async def test_a_parser_that_has_grown_is_not_kept() -> None:

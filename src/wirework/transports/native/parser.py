@@ -11,6 +11,7 @@ is done elsewhere; its writes come here.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -40,8 +41,11 @@ _REQUEST = (
 _RESPONSE = WSUpgradeResponse.create_101_response()
 
 
+logger = logging.getLogger("wirework")
+
+
 class _Quiet:
-    """A logger that is off."""
+    """picows' logger: off, but for what our own code has raised while it took a frame."""
 
     def isEnabledFor(self, level: int) -> bool:
         return False
@@ -49,7 +53,10 @@ class _Quiet:
     def _drop(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    debug = info = warning = error = exception = log = _drop
+    def exception(self, *args: Any, **kwargs: Any) -> None:
+        logger.error("a frame could not be taken", exc_info=True)
+
+    debug = info = warning = error = log = _drop
 
 
 class _NoSocket:
@@ -69,6 +76,8 @@ _QUIET = _Quiet()
 _NO_SOCKET = _NoSocket()
 _BUFFER: Final = 8 * 1024
 """Bytes of a parser's buffer; it grows with frames that are larger."""
+_MAX_SPARE: Final = 16
+"""Parsers that are kept for whoever sends half a frame next."""
 _MAX_KEPT: Final = 256 * 1024
 """A parser whose buffer has grown larger is not used again."""
 
@@ -300,17 +309,19 @@ class Bench:
         max_frame_size: as `Reader` takes it.
     """
 
-    __slots__ = ("_kind", "_max_frame_size", "reader")
+    __slots__ = ("_kind", "_max_frame_size", "_spare", "reader")
 
     def __init__(self, kind: type[Reader], max_frame_size: int) -> None:
         self._kind = kind
         self._max_frame_size = max_frame_size
         self.reader = kind(max_frame_size)
         """The one to read with."""
+        self._spare: list[Reader] = []
+        """Some that are ready: to make one costs twenty times what a message does."""
 
     def take(self) -> Reader:
         """Take the reader away, for a connection that has sent half a frame."""
-        reader, self.reader = self.reader, self._kind(self._max_frame_size)
+        reader, self.reader = self.reader, self._new()
         return reader
 
     def settle(self, reader: Reader) -> None:
@@ -321,10 +332,15 @@ class Bench:
         if len(reader.get_buffer(-1)) > _MAX_KEPT:
             reader.discard()
             if reader is self.reader:
-                self.reader = self._kind(self._max_frame_size)
+                self.reader = self._new()
         elif reader is not self.reader:
-            self.reader.discard()
-            self.reader = reader
+            if len(self._spare) < _MAX_SPARE:
+                self._spare.append(reader)
+            else:
+                reader.discard()
+
+    def _new(self) -> Reader:
+        return self._spare.pop() if self._spare else self._kind(self._max_frame_size)
 
 
 _benches: dict[asyncio.AbstractEventLoop, dict[tuple[type[Reader], int], Bench]] = {}

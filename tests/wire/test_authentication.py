@@ -1,0 +1,79 @@
+"""Who gets in, asked over sockets: the native transport and ASGI, with tokens, tickets and closes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from tests.contract.harness import Closed, refused
+from tests.contract.sockets import SocketServer
+from tests.wire.native import NATIVE, OWN_HTTP
+from tests.wire.serving import serving
+from wirework import App, Bearer, Ticket
+
+ADA = [("Authorization", "Bearer t-ada")]
+EVE = [("Authorization", "Bearer t-eve")]
+
+
+async def verify(token: str) -> str | None:
+    return {"t-ada": "ada"}.get(token)
+
+
+async def greet(text: str, user: str) -> str:
+    return f"{text} {user}"
+
+
+def serve(app: App, transport: str) -> AbstractAsyncContextManager[SocketServer]:
+    if transport == "native":
+        return serving(app, NATIVE, http=OWN_HTTP)
+    return serving(app)
+
+
+@pytest.fixture(name="app")
+def guarded() -> App:
+    """Return an application with a route for each way in, and one that refuses by a close."""
+    app = App(secret_key="a secret that is long enough for tests")
+    app.ws("/bearer", auth=Bearer(verify))(greet)
+    app.ws("/ticket", auth=Ticket())(greet)
+    app.ws("/close", auth=Bearer(verify, refuse="close"))(greet)
+    return app
+
+
+@pytest.fixture(name="server", params=["native", "asgi"])
+async def running(app: App, request: pytest.FixtureRequest) -> AsyncIterator[SocketServer]:
+    async with serve(app, request.param) as server:
+        yield server
+
+
+async def test_a_bearer_token_lets_in_and_a_wrong_one_is_refused_with_a_challenge(
+    server: SocketServer,
+) -> None:
+    async with server.connect("/bearer", headers=ADA) as peer:
+        await peer.send("hello")
+        assert await peer.receive() == "hello ada"
+    for headers in ([], EVE, [*ADA, *EVE]):
+        refusal = await refused(server, "/bearer", headers)
+        assert (refusal.status, refusal.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_a_ticket_lets_in_once(app: App, server: SocketServer) -> None:
+    path = f"/ticket?ticket={app.tickets.issue('ada')}"
+    async with server.connect(path) as peer:
+        await peer.send("hello")
+        assert await peer.receive() == "hello ada"
+    assert (await refused(server, path)).status == 401
+    assert (await refused(server, "/ticket?ticket=made-up")).status == 401
+
+
+async def test_a_refusal_by_close_is_accepted_told_and_closed(server: SocketServer) -> None:
+    async with server.connect("/close", headers=EVE) as peer:
+        said = await peer.receive()
+        assert "not_authenticated" in str(said)
+        with pytest.raises(Closed) as caught:
+            await peer.receive()
+        assert caught.value.code == 4401
+    async with server.connect("/close", headers=ADA) as peer:
+        await peer.send("hello")
+        assert await peer.receive() == "hello ada"
