@@ -19,7 +19,6 @@ __all__ = [
     "MAX_AGE",
     "NAME",
     "ORIGINS",
-    "PAUSE",
     "PROXIES",
     "PROXY_HEADERS",
     "RATE",
@@ -103,10 +102,6 @@ def _accept_origins(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _accept_pause(value: Any) -> float:
-    return 0.0 if value == 0 and not isinstance(value, bool) else _accept_seconds(value)
-
-
 def _accept_rate(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError
@@ -174,7 +169,6 @@ SIZE: Final = COUNT._replace(parse=_parse_size)
 MAX_AGE: Final = _or_none(COUNT)
 SECONDS: Final = Rule("a number of seconds > 0 and <= 10 years", _accept_seconds, float)
 INTERVAL: Final = _or_none(SECONDS)
-PAUSE: Final = Rule("a number of seconds >= 0 and <= 10 years", _accept_pause, float)
 LIMIT: Final = _or_none(COUNT)
 LIMIT_OR_AUTO: Final = _or_none(
     Rule("an int >= 1, or auto", _that(_is_limit_or_auto), _parse_limit_or_auto)

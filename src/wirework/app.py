@@ -53,9 +53,6 @@ logger = logging.getLogger("wirework")
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-_GRACE = 5.0
-"""Seconds at shutdown for connections that the server has left open."""
-
 
 class App(Router):
     """An ASGI application: WebSockets of its own, HTTP through Starlette or another application.
@@ -485,7 +482,7 @@ class App(Router):
             self._loop = None
 
     async def _end_connections(self) -> None:
-        await end_connections(self._connections, _GRACE)
+        await end_connections(self._connections, self.settings.drain_timeout)
 
 
 def _check_exception_handler(kind: object, function: Any) -> None:

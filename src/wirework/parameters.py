@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from starlette.datastructures import State
 
 from .binding.binder import Binder, Extra
 from .binding.plan import Context, Getter
-from .binding.signatures import LocalNames
+from .binding.signatures import name_of, returned_by
 from .commands import Call
 from .dialects.base import Dialect
 from .handshake import Handshake
@@ -85,14 +85,21 @@ def message_parameters(dialect: Dialect) -> dict[str, Extra]:
     return {"message": Extra(Call, _call, is_of_message=True, takes_any=False), **own}
 
 
-def user_parameter(sources: Sequence[Source]) -> dict[str, Extra]:
+def user_parameter(sources: Sequence[Source], where: str) -> dict[str, Extra]:
     """Return the parameter that takes the user, by the type that the verifiers return too.
 
-    On a route with authentication no message can fill a parameter called `user`.
+    On a route with authentication no message can fill a parameter called `user`, nor one of a
+    type that a verifier returns.
+
+    Raises:
+        RegistrationError: an annotation of a verifier cannot be read.
     """
-    kinds = [_returned(source.verify, source.locals) for source in sources]
+    kinds = [_returned(source, where) for source in sources]
     kind = kinds[0] if all(each == kinds[0] for each in kinds) else object
-    return {"user": Extra(kind, lambda context: context.connection.user, is_sure=True)}
+    may_be = None if object in kinds else tuple(kinds)
+    return {
+        "user": Extra(kind, lambda context: context.connection.user, is_sure=True, may_be=may_be)
+    }
 
 
 def token_parameter(kind: type = str) -> dict[str, Extra]:
@@ -121,15 +128,15 @@ def after_parameters() -> dict[str, Extra]:
     }
 
 
-def _returned(function: Callable[..., Any], names: LocalNames) -> Any:
-    """Return what `function` says it returns, None aside; `object` where it says nothing."""
+def _returned(source: Source, where: str) -> Any:
+    """Return what `verify` says it returns, None aside; `object` where it says nothing."""
+    function = source.verify
     told = getattr(function, "user_type", None)
     if isinstance(told, type):
         return told
-    try:
-        hint = get_type_hints(function, localns=names).get("return", object)
-    except (NameError, TypeError):
-        return object
+    hint = returned_by(function, f"{where}, {name_of(function)}", source.locals)
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     if get_origin(hint) in (Union, UnionType):
         kinds = [each for each in get_args(hint) if each is not NoneType]
         hint = kinds[0] if len(kinds) == 1 else hint

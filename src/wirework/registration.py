@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from types import FunctionType, NoneType
 from typing import Any, get_args, get_origin
 
+from msgspec import Meta
+
 from .binding.binder import Binder, Extra
 from .binding.markers import Marker
 from .binding.plan import Plan
@@ -134,7 +136,7 @@ class _RouteWork:
         self.settings = settings
         self.auth = None if isinstance(route.auth, Anyone) else route.auth
         if self.auth is not None:
-            self._own |= user_parameter(self.auth.sources)
+            self._own |= user_parameter(self.auth.sources, route.where)
         self.gate = self._gate()
         self._endpoint: MessageEndpoint | None = None
 
@@ -394,7 +396,7 @@ def _key_of(function: Callable[..., Any], *more: Any) -> Any:
     defaults = (*(inner.__defaults__ or ()), *(inner.__kwdefaults__ or {}).values())
     if not all(_lasts(hint) for _, hint in hints):
         return None
-    if not all(isinstance(each, _CONSTANTS) for each in defaults):
+    if not all(type(each) in _CONSTANTS for each in defaults):
         return None
     told = tuple((type(each), each) for each in defaults)
     key = (inner.__code__, inner.__module__, inner is function, hints, told, *more)
@@ -413,7 +415,7 @@ def _is_plain(function: FunctionType) -> bool:
 
 def _lasts(thing: Any) -> bool:
     """Whether a part of an annotation is the same for all connections: text, or importable."""
-    if thing is ... or isinstance(thing, _CONSTANTS):
+    if thing is ... or type(thing) in (*_CONSTANTS, Meta):
         return True
     if isinstance(thing, Marker):
         return all(_lasts(each) for each in vars(thing).values())

@@ -190,10 +190,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     drain_timeout: Annotated[float, rules.SECONDS] = 25.0
     """Seconds at shutdown for handlers that run; then they are cancelled. Default 25.0."""
 
-    drain_spread: Annotated[float, rules.PAUSE] = 5.0
-    """Seconds over which connections are closed with 1012 at shutdown, so that their clients do not
-    all come back at once; 0: all at once. Default 5.0."""
-
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = _checked(name, getattr(self, name), "")

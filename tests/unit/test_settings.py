@@ -19,7 +19,7 @@ COUNTS = ["inbox_frames", "outbox_frames", "session_max_age", "max_header_count"
 COUNTS += ["max_connections", "max_connections_per_address", "max_connections_per_user"]
 COUNTS += ["max_unauthenticated"]
 SECONDS = ["write_stall_timeout", "handshake_timeout", "handler_timeout"]
-SECONDS += ["drain_timeout", "drain_spread"]
+SECONDS += ["drain_timeout"]
 RATES = ["message_rate", "handshake_rate", "handshake_rate_per_address"]
 
 
@@ -251,8 +251,6 @@ def test_a_wrong_value_says_expected_and_got_and_where_it_came_from() -> None:
         ("handshake_timeout", math.nan, "a number of seconds > 0 and <= 10 years"),
         ("handshake_timeout", 10**400, "a number of seconds > 0 and <= 10 years"),
         ("handshake_timeout", True, "a number of seconds > 0 and <= 10 years"),
-        ("drain_spread", -1, "a number of seconds >= 0 and <= 10 years"),
-        ("drain_spread", False, "a number of seconds >= 0 and <= 10 years"),
         ("message_rate", 0, "a number a second, 0.001 at least, or none"),
         ("message_rate", math.nan, "a number a second, 0.001 at least, or none"),
         ("message_rate", 10**400, "a number a second, 0.001 at least, or none"),

@@ -1,7 +1,8 @@
-"""Who gets in, asked over sockets: the native transport and ASGI, with tokens, tickets and closes."""
+"""Who gets in, over sockets: tokens, tickets and refusals on the native transport and on ASGI."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
@@ -12,6 +13,7 @@ from tests.contract.sockets import SocketServer
 from tests.wire.native import NATIVE, OWN_HTTP
 from tests.wire.serving import serving
 from wirework import App, Bearer, Ticket
+from wirework.dialects import Status
 
 ADA = [("Authorization", "Bearer t-ada")]
 EVE = [("Authorization", "Bearer t-eve")]
@@ -37,7 +39,7 @@ def guarded() -> App:
     app = App(secret_key="a secret that is long enough for tests")
     app.ws("/bearer", auth=Bearer(verify))(greet)
     app.ws("/ticket", auth=Ticket())(greet)
-    app.ws("/close", auth=Bearer(verify, refuse="close"))(greet)
+    app.ws("/close", auth=Bearer(verify, refuse="close"), dialect=Status())(greet)
     return app
 
 
@@ -69,11 +71,11 @@ async def test_a_ticket_lets_in_once(app: App, server: SocketServer) -> None:
 
 async def test_a_refusal_by_close_is_accepted_told_and_closed(server: SocketServer) -> None:
     async with server.connect("/close", headers=EVE) as peer:
-        said = await peer.receive()
-        assert "not_authenticated" in str(said)
+        told = json.loads(await peer.receive())
+        assert told["statusCode"] == 401
         with pytest.raises(Closed) as caught:
             await peer.receive()
-        assert caught.value.code == 4401
+        assert (caught.value.code, caught.value.reason) == (4401, "Could not validate credentials.")
     async with server.connect("/close", headers=ADA) as peer:
-        await peer.send("hello")
-        assert await peer.receive() == "hello ada"
+        await peer.send('{"text": "hello"}')
+        assert json.loads(await peer.receive()) == {"statusCode": 200, "body": "hello ada"}

@@ -11,6 +11,7 @@ import pytest
 
 from tests.wire.native import HTTP, OWN_HTTP, NativeServer, alive, echo, native_server, until
 from tests.wire.raw import KEY, frame, handshake, raw_client
+from wirework import App
 from wirework.transports.native import http as native_http
 
 VERSION = "Sec-WebSocket-Version: 13"
@@ -242,3 +243,20 @@ async def test_a14_what_comes_before_a_late_answer_is_kept_and_bounded(http: str
         await client.head()
         assert [await client.frame() for _ in frames] == [(1, each) for each in frames]
         await sending
+
+
+@pytest.mark.parametrize("limit", [{"max_header_bytes": 1000}, {"max_header_count": 10}], ids=str)
+async def test_the_application_says_how_large_a_head_may_be(limit: dict[str, int]) -> None:
+    app = App(**limit)  # type: ignore[arg-type]
+
+    @app.ws("/")
+    async def answer(msg: str) -> str:
+        return msg
+
+    more = "".join(f"X-{number}: {'x' * 100}\r\n" for number in range(12)).encode()
+    request = handshake("/")
+    async with native_server(app, OWN_HTTP) as server:
+        for data, status in ((request, b"101"), (request[:-2] + more + b"\r\n", b"431")):
+            async with raw_client(server.port) as client:
+                await client.send(data)
+                assert (await client.head()).startswith(b"http/1.1 " + status)

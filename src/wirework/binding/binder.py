@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, NewType, Union, get_args, get_origin
 from uuid import UUID
 
 from ..errors import RegistrationError
@@ -20,7 +20,7 @@ from .payload import Mode, PayloadPlan
 from .plan import Context, Getter, Plan
 from .signatures import LocalNames, name_of, parameters_of
 from .sources import Path, Payload, Reader, Source
-from .validators import Checks, Validate
+from .validators import Checks, Validate, validates
 
 __all__ = ["Binder", "Extra"]
 
@@ -43,6 +43,15 @@ class Extra(NamedTuple):
     takes_any: bool = True
     """Whether it may be annotated `Any`: not where that may be a payload's."""
     is_sure: bool = False
+    may_be: tuple[Any, ...] | None = ()
+    """Types that it may have, so that no message may fill a parameter of one; None: unknown."""
+
+    def is_at_risk(self, annotation: Any) -> bool:
+        """Whether a parameter of another name, annotated like this, may be meant to take it."""
+        if self.may_be is None:
+            return is_model(annotation)
+        kinds = [kind for each in self.may_be for kind in _members(each)]
+        return any(each in kinds and _is_own(each) for each in _members(annotation))
 
     def fits(self, annotation: Any) -> bool:
         """Whether a parameter of its name, annotated like this, takes it."""
@@ -172,9 +181,12 @@ class _Compilation:
         rest = []
         for parameter in parameters_of(function, where, self.names):
             getter = self._getter(parameter, plan, has_payload)
+            if getter is not None or not has_payload:
+                self._check_unchecked(plan, parameter)
             if getter is None:
                 self._check_reserved(plan, parameter)
                 if has_payload:
+                    self._check_not_sure(plan, parameter)
                     rest.append(parameter)
                     getter = _from_payload(parameter.name)
                 elif parameter.default is _EMPTY:
@@ -200,13 +212,14 @@ class _Compilation:
             marked = self._marked(parameter, plan)
             if marked is not None or any(isinstance(m, Payload) for m in get_args(annotation)):
                 return marked
-        extra = self._extra(name, annotation, plan)
+        bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+        extra = self._extra(name, bare, plan)
         if extra is not None:
             plan.needs_call = plan.needs_call or extra.is_per_message
             plan.reads_message = plan.reads_message or extra.is_of_message
             return extra.get
         for known, getter in self.binder.types.items():
-            if annotation is known or _is_subclass(annotation, known):
+            if bare is known or _is_subclass(bare, known):
                 return getter
         if name in self.path:
             return self._path(name, annotation, plan)
@@ -325,7 +338,7 @@ class _Compilation:
             wants_data=plan.wants_data,
             mode=mode,
         )
-        plan.checks = self._checks(rest, is_whole=plan.payload.is_whole)
+        plan.checks = self._checks(plan, rest)
         if plan.payload.is_whole and rest:
             name = rest[0].name
             if name in plan.named:
@@ -336,13 +349,15 @@ class _Compilation:
                     for get in plan.positional
                 ]
 
-    def _checks(self, rest: list[inspect.Parameter], *, is_whole: bool) -> Checks | None:
+    def _checks(self, plan: Plan, rest: list[inspect.Parameter]) -> Checks | None:
         """Return the checks that the payload's parameters ask for."""
-        if is_whole and rest:
-            return Checks.of(rest[0].annotation, self._validator)
+        assert plan.payload is not None
         checks = Checks()
         for parameter in rest:
-            found = Checks.of(parameter.annotation, self._validator)
+            where = f"{plan.where}, parameter {parameter.name!r}"
+            found = Checks.of(parameter.annotation, self._validator, where)
+            if plan.payload.is_whole:
+                return found
             if found is not None:
                 checks.fields[parameter.name] = found
         return checks if checks.fields else None
@@ -362,6 +377,31 @@ class _Compilation:
             return self._start(function, has_payload=False)[0]
         finally:
             self.extra = outer
+
+    def _check_unchecked(self, plan: Plan, parameter: inspect.Parameter) -> None:
+        """Refuse a `Validate` that would never run."""
+        if validates(parameter.annotation):
+            raise RegistrationError(
+                plan.where,
+                f"parameter {parameter.name!r} has a Validate, which runs on a {self._payload} "
+                "only, and it is filled from elsewhere",
+                "check it in a function that Depends calls, and raise Reject there",
+            )
+
+    def _check_not_sure(self, plan: Plan, parameter: inspect.Parameter) -> None:
+        """Refuse to fill from a message what may be meant to be the user."""
+        annotation = parameter.annotation
+        if _is_marked_payload(annotation):
+            return
+        for name, extra in self.extra.items():
+            if extra.is_sure and extra.is_at_risk(annotation):
+                raise RegistrationError(
+                    plan.where,
+                    f"parameter {parameter.name!r} is annotated {_type_name(annotation)}, which "
+                    f"may be the {name}, but the client would fill it",
+                    f"call it {name!r}, say what verify returns (-> User | None), or mark what "
+                    "the message carries: Annotated[..., Payload()]",
+                )
 
     def _check_reserved(self, plan: Plan, parameter: inspect.Parameter) -> None:
         annotation = parameter.annotation
@@ -446,6 +486,8 @@ class _PayloadField:
 
 def _members(annotation: Any) -> list[Any]:
     """Return the types of a union, None aside, or the type itself."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return [each for each in get_args(annotation) if each is not NoneType]
     return [annotation]
@@ -453,7 +495,7 @@ def _members(annotation: Any) -> list[Any]:
 
 def _is_own(kind: Any) -> bool:
     """Whether a parameter may be known by this type alone."""
-    return isinstance(kind, type) and kind.__module__ != "builtins"
+    return isinstance(kind, (type, NewType)) and kind.__module__ != "builtins"
 
 
 def _from_payload(name: str) -> Getter:

@@ -14,7 +14,15 @@ from typing import Any, ForwardRef, get_args, get_type_hints
 from ..errors import RegistrationError
 from .depends import Depends
 
-__all__ = ["LocalNames", "can_take", "local_names", "name_of", "parameters_of", "user_names"]
+__all__ = [
+    "LocalNames",
+    "can_take",
+    "local_names",
+    "name_of",
+    "parameters_of",
+    "returned_by",
+    "user_names",
+]
 
 
 class LocalNames(dict[str, Any]):
@@ -74,6 +82,15 @@ def parameters_of(
         annotation = hints.get(parameter.name, parameter.annotation)
         found.append(parameter.replace(annotation=annotation))
     return found
+
+
+def returned_by(function: Callable[..., Any], where: str, names: LocalNames) -> Any:
+    """Return what `function` is annotated to return; `object` where it does not say.
+
+    Raises:
+        RegistrationError: an annotation names something unknown.
+    """
+    return _hints(function, where, names).get("return", object)
 
 
 def _hints(function: Callable[..., Any], where: str, names: LocalNames) -> dict[str, Any]:

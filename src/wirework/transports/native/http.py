@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import lru_cache
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ...app import App
+from ...settings import Settings
 from ...timers import wheel
 from .frames import response
 from .protocol import NativeProtocol
@@ -23,9 +26,6 @@ HEAD_TIMEOUT = 9.5
 
 The wheel is coarse, so a slow peer is gone within 10.
 """
-_MAX_HEAD = 64 * 1024
-"""Bytes of a request's head."""
-_MAX_HEADERS = 256
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -87,11 +87,12 @@ class HttpProtocol(asyncio.Protocol):
     def _upgrades(self, data: bytes) -> bool:
         """Whether `data` begins with a whole request for a WebSocket, which is then served."""
         kind = self._config.ws_protocol_class
-        end = data.find(b"\r\n\r\n", 0, _MAX_HEAD)
+        max_head, max_headers = _bounds_of(self._config.loaded_app)
+        end = data.find(b"\r\n\r\n", 0, max_head)
         if end < 0 or kind is not NativeProtocol or b"websocket" not in data[:end].lower():
             return False
         head = data if end + 4 == len(data) else data[: end + 4]
-        if head.count(b"\r\n") > _MAX_HEADERS:
+        if head.count(b"\r\n") > max_headers:
             return False
         try:
             upgrade = read_upgrade(head)
@@ -128,6 +129,18 @@ def _pass_on(transport: Any, data: bytes) -> None:
         data = data[size:]
 
 
+@lru_cache(maxsize=16)
+def _bounds_of(app: Any) -> tuple[int, int]:
+    """Return how many bytes and headers the head of a request may have, as the application says."""
+    while type(app).__module__.startswith("uvicorn."):
+        app = app.app
+    settings = app.settings if isinstance(app, App) else _DEFAULTS
+    return settings.max_header_bytes, settings.max_header_count
+
+
+_DEFAULTS = Settings()
+
+
 class BoundedHttp(HttpToolsProtocol):
     """Uvicorn's class, and what it lacks.
 
@@ -155,7 +168,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
         if self._head_size is not None and not self.transport.is_closing():
             self._head_size += len(data)
-            if self._head_size > _MAX_HEAD:
+            if self._head_size > _bounds_of(self.config.loaded_app)[0]:
                 self._refuse_head()
 
     def on_message_begin(self) -> None:
@@ -172,7 +185,8 @@ class BoundedHttp(HttpToolsProtocol):
         wheel().forget(self)
         self._head_size = None
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > _MAX_HEAD or len(self.headers) > _MAX_HEADERS:
+        max_head, max_headers = _bounds_of(self.config.loaded_app)
+        if size > max_head or len(self.headers) > max_headers:
             self._is_too_large = True
             raise ValueError("the head of the request is too large")
         super().on_headers_complete()
