@@ -31,6 +31,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="of one repetition (default: 1)")
     parser.add_argument("--limit", type=float, default=1500, help="seconds of the whole run")
     parser.add_argument("--render", action="store_true", help="write the page of the last run anew")
+    parser.add_argument("--keep", action="store_true", help="keep the last run's other works")
     parser.add_argument("--no-page", action="store_true", help="print, leave docs/ alone")
     return parser.parse_args(arguments)
 
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str]) -> None:
         results = Results.load(RESULTS)
     else:
         results = execute(_plan(options), _say)
+        if options.keep and RESULTS.exists():
+            results.cells = {**Results.load(RESULTS).cells, **results.cells}
         results.save(RESULTS)
     from .report import render
 

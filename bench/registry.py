@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from .speech import FASTHTML, PLAIN, SOCKET_IO, Speech
+from .speech import FASTHTML, PLAIN, SOCKET_IO, TYPED, Speech
 
 __all__ = ["BASELINES", "MAIN", "PEERS", "Peer"]
 
@@ -70,6 +70,7 @@ _DAPHNE = (
 _ALL = (
     Peer("wirework", "Wirework native, connection handler", _native("wirework_connection:app")),
     Peer("wirework-message", "Wirework native, message handler", _native("wirework_message:app")),
+    Peer("wirework-events", "Wirework native, typed events", _native("wirework_events:app"), TYPED),
     Peer(
         "wirework-uvicorn",
         "Wirework on Uvicorn's ASGI, connection handler",

@@ -1,11 +1,11 @@
-"""What the load generator says to a peer: plain frames, Socket.IO's or FastHTML's."""
+"""What the load generator says to a peer: plain frames, Socket.IO's, FastHTML's or typed ones."""
 
 from __future__ import annotations
 
 import json
 from typing import NamedTuple
 
-__all__ = ["FASTHTML", "PLAIN", "SOCKET_IO", "Speech", "TEXT"]
+__all__ = ["FASTHTML", "PLAIN", "SOCKET_IO", "TYPED", "Speech", "TEXT"]
 
 TEXT = "All work and no play makes a socket dull; all play, no work: 64."
 _MOVE = {"x": 17, "y": 25, "text": TEXT[:32]}
@@ -49,6 +49,16 @@ FASTHTML = PLAIN._replace(
     }
 )
 """FastHTML takes JSON only, as htmx sends it; it answers in HTML."""
+
+TYPED = Speech(
+    dict.fromkeys(_PATHS, "/desk"),
+    {
+        "echo": _compact({"type": "echo", "id": 7, "data": {"text": TEXT}}),
+        "json": _compact({"type": "json", "id": 7, "data": _MOVE}),
+        "fanout": _compact({"type": "fanout", "data": {"text": TEXT}}),
+    },
+)
+"""Wirework's typed dialect: calls with a name, and an id where an answer is due."""
 
 SOCKET_IO = Speech(
     dict.fromkeys(_PATHS, _ENGINE),

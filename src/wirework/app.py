@@ -111,6 +111,7 @@ class App(Router):
         self._reception = Reception(self, self.settings, self._cookie)
         self._table = self._reception.table
         self._tickets: Tickets | None = None
+        self._secret_parameters: frozenset[str] | None = None
         self._sockets = websocket_binder(self.json, App, self.overrides)
         self._registration = Registration(self.settings, self.json, self._sockets, self._reception)
         self._pages = http_binder(self.json, App, self.overrides)
@@ -180,6 +181,15 @@ class App(Router):
         """Return the path of each WebSocket route and what it leads to, for tools."""
         return [(each.template.text, each.target) for each in self._table]
 
+    @property
+    def secret_parameters(self) -> frozenset[str]:
+        """Names of query parameters that carry credentials: logs must not show their values."""
+        if self._secret_parameters is None:
+            gates = [each.target.gate for each in self._table if each.target.gate is not None]
+            names = [gate.auth.secret_parameters for gate in gates]
+            self._secret_parameters = frozenset().union(*names)
+        return self._secret_parameters
+
     def describe_routes(self) -> list[str]:
         """Return a line for each route: what it is, its path, and what serves a WebSocket."""
         lines = [
@@ -248,6 +258,7 @@ class App(Router):
                 )
 
     def _add_socket(self, route: WebSocketRoute, template: PathTemplate) -> None:
+        self._secret_parameters = None
         self._table.add(template, self._registration.target(route, template), route.name)
 
     # --- serving --------------------------------------------------------------------------------

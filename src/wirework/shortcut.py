@@ -61,7 +61,7 @@ def shortcut_of(dialect: Dialect, plan: Plan, json: JsonAdapter) -> Shortcut | N
     if dialect.mode == "json":
         read = plan.payload.read_whole
         encode: Callable[[Any], bytes] = json.encode
-        if isinstance(json, MsgspecAdapter):
+        if type(json) is MsgspecAdapter:
             read = json.bare_decoder(plan.payload.parameters[0].annotation)
             encode = json.bare_encode
         return Shortcut(plan.function, read, encode, _NOT_JSON)

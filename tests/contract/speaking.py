@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
+
 from wirework import App, Close, FirstMessage, Reject, RequestFailed, WebSocket
 from wirework.dialects import Htmx, NamedSockets, State, Status, Typed
 from wirework.dialects.base import Dialect
@@ -19,6 +21,11 @@ TOKEN = "the good one"
 GREETING = {"hello": "you"}
 
 
+class Numbers(msgspec.Struct):
+    a: int
+    b: int = 1
+
+
 def add_dialects(app: App, record: Record) -> None:
     """Add the functions below /speak, by their names in messages or in paths."""
     for name, dialect in NAMED.items():
@@ -30,6 +37,7 @@ def add_dialects(app: App, record: Record) -> None:
         for word, function in functions(record).items():
             path = f"/speak/{name}/{word}"
             app.ws(path, dialect=dialect, disconn=leaving(record))(function)
+    _add_welcome(app)
     _add_secrets(app, record)
 
 
@@ -49,6 +57,9 @@ def functions(record: Record) -> dict[str, Callable[..., Any]]:
 
     async def add(a: int, b: int = 1) -> int:
         return a + b
+
+    async def total(numbers: Numbers) -> int:
+        return numbers.a + numbers.b
 
     async def push(ws: WebSocket, a: int) -> None:
         await ws.send(a)
@@ -70,7 +81,7 @@ def functions(record: Record) -> dict[str, Callable[..., Any]]:
         finally:
             await record.add(id, "stopped")
 
-    words = (add, push, fail, reject, part, count)
+    words = (add, total, push, fail, reject, part, count)
     return {function.__name__: function for function in words}
 
 
@@ -87,6 +98,15 @@ def named_functions() -> dict[str, Callable[..., Any]]:
             return [error.code, error.message]
 
     return {"greet": greet, "ask": ask}
+
+
+def _add_welcome(app: App) -> None:
+    events = app.events("/speak/welcome", dialect=Typed(ready=True))
+
+    @events.on_ready
+    async def on_ready(ws: WebSocket) -> str:
+        name = await ws.request("who are you?", type=str)
+        return f"welcome, {name}"
 
 
 def _add_secrets(app: App, record: Record) -> None:

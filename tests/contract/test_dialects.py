@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .differences import close_code, expected
+from .differences import Behaviour, close_code, expected
 from .harness import Peer, Server, closed, seen
 from .speaking import GREETING, TOKEN
 from .tongues import TONGUES, Tongue
@@ -16,6 +16,15 @@ WITH_SECRETS = {
     "typed": {"type": "auth", "data": {"token": TOKEN}},
     "state": {"token": TOKEN},
 }
+
+
+END: Behaviour = "a message that says the close"
+
+
+@pytest.fixture(params=["add", "total"])
+def word(request: pytest.FixtureRequest) -> str:
+    """A function of fields, and one of a whole payload, which may take the short way."""
+    return str(request.param)
 
 
 @pytest.fixture(params=TONGUES)
@@ -28,26 +37,44 @@ async def heard(peer: Peer) -> Any:
     return json.loads(await peer.receive())
 
 
-async def goes_on(server: Server, peer: Peer, tongue: Tongue, end: int = 1000) -> bool:
-    """Whether the next call is answered; or the end has this code, where a call has its own."""
+async def ends(
+    server: Server, peer: Peer, tongue: Tongue, code: int, reason: str, *, said: str = ""
+) -> bool:
+    """Whether the connection ends so; `said`: what a message says of it instead of the reason."""
+    if expected(server, END, False):
+        assert tongue.heard(await peer.receive()) == tongue.verdict(code, said or reason)
+    close = await closed(peer)
+    assert close.reason == expected(server, "reason of the server's close", reason)
+    return close.code == close_code(server, code)
+
+
+async def goes_on(server: Server, peer: Peer, tongue: Tongue) -> bool:
+    """Whether the next call is answered; or the end is normal, where a call has its own."""
     if tongue.ends_with_its_call:
-        if end == 1000 and expected(server, "a message that says the close", False):
-            assert await heard(peer) == tongue.verdict(1000, "done")
-        return (await closed(peer)).code == close_code(server, end)
+        return await ends(server, peer, tongue, 1000, "", said="done")
     await peer.send(tongue.call("add", a=2, b=2))
     return bool(tongue.value(await peer.receive()) == 4)
 
 
-async def test_a_call_is_answered(server: Server, tongue: Tongue, id: str) -> None:
-    async with server.connect(tongue.path("add", id)) as peer:
-        await peer.send(tongue.call("add", a=1, b=2))
+async def goes_on_after_no_call(server: Server, peer: Peer, tongue: Tongue) -> bool:
+    """Whether the next call is answered; or the end tells that a first one was expected."""
+    if tongue.ends_with_its_call:
+        return await ends(server, peer, tongue, 1007, "no first message")
+    return await goes_on(server, peer, tongue)
+
+
+async def test_a_call_is_answered(server: Server, tongue: Tongue, word: str, id: str) -> None:
+    async with server.connect(tongue.path(word, id)) as peer:
+        await peer.send(tongue.call(word, a=1, b=2))
         assert tongue.value(await peer.receive()) == 3
         assert await goes_on(server, peer, tongue)
 
 
-async def test_what_does_not_fit_is_answered(server: Server, tongue: Tongue, id: str) -> None:
-    async with server.connect(tongue.path("add", id)) as peer:
-        await peer.send(tongue.call("add", a="one"))
+async def test_what_does_not_fit_is_answered(
+    server: Server, tongue: Tongue, word: str, id: str
+) -> None:
+    async with server.connect(tongue.path(word, id)) as peer:
+        await peer.send(tongue.call(word, a="one"))
         assert tongue.complaint(await peer.receive()) == "validation"
         assert await goes_on(server, peer, tongue)
 
@@ -56,31 +83,31 @@ async def test_what_is_no_json_is_answered(server: Server, tongue: Tongue, id: s
     async with server.connect(tongue.path("add", id)) as peer:
         await peer.send('{"a": ')
         assert tongue.complaint(await peer.receive()) == "malformed"
-        assert await goes_on(server, peer, tongue, 1007)
+        assert await goes_on_after_no_call(server, peer, tongue)
 
 
 async def test_a_frame_of_the_wrong_kind_is_answered(
-    server: Server, tongue: Tongue, id: str
+    server: Server, tongue: Tongue, word: str, id: str
 ) -> None:
-    async with server.connect(tongue.path("add", id)) as peer:
-        await peer.send(tongue.call("add", a=1, b=2).encode())
+    async with server.connect(tongue.path(word, id)) as peer:
+        await peer.send(tongue.call(word, a=1, b=2).encode())
         answer = await peer.receive()
         if tongue.name == "status":  # it reads both kinds
             assert tongue.value(answer) == 3
         else:
             assert tongue.complaint(answer) == "wrong_frame"
-        assert await goes_on(server, peer, tongue, 1007)
+        assert await goes_on_after_no_call(server, peer, tongue)
 
 
 @pytest.mark.parametrize("name", ["typed", "state", "status", "htmx"])
 async def test_pipelined_messages_are_answered_in_order_good_and_bad_alike(
-    server: Server, name: str, id: str
+    server: Server, name: str, word: str, id: str
 ) -> None:
     tongue = TONGUES[name]
-    bad = {3: tongue.call("add", a="x"), 5: "{", 7: tongue.call("add")}
-    async with server.connect(tongue.path("add", id)) as peer:
+    bad = {3: tongue.call(word, a="x"), 5: "{", 7: tongue.call(word)}
+    async with server.connect(tongue.path(word, id)) as peer:
         for number in range(200):
-            await peer.send(bad.get(number % 10, tongue.call("add", a=number)))
+            await peer.send(bad.get(number % 10, tongue.call(word, a=number)))
         for number in range(200):
             frame = await peer.receive()
             if number % 10 in bad:
@@ -147,12 +174,7 @@ async def test_the_verdict_of_a_close_is_its_code_or_else_a_message(
 ) -> None:
     async with server.connect(tongue.path("part", id)) as peer:
         await peer.send(tongue.call("part", code=4403, reason="not for you"))
-        if expected(server, "a message that says the close", False):
-            verdict = tongue.verdict(4403, "not for you")
-            assert tongue.heard(await peer.receive()) == verdict
-        close = await closed(peer)
-    assert close.code == close_code(server, 4403)
-    assert close.reason == expected(server, "reason of the server's close", "not for you")
+        assert await ends(server, peer, tongue, 4403, "not for you")
     assert await seen(server, id, 1) == [["disconnect", 4403]]
 
 
@@ -194,6 +216,14 @@ async def test_the_server_asks_and_the_client_answers(server: Server, id: str) -
         assert tongue.value(await peer.receive())[0] == "validation"
 
 
+async def test_what_on_ready_asks_is_answered_before_ready_is_said(server: Server) -> None:
+    async with server.connect("/speak/welcome") as peer:
+        question = await heard(peer)
+        assert question["type"] == "who are you?"
+        await peer.send(json.dumps({"type": "answer", "ask": question["ask"], "data": "Ada"}))
+        assert await heard(peer) == {"type": "ready", "data": "welcome, Ada"}
+
+
 async def test_a_heartbeat_is_answered_before_and_during_a_call(server: Server, id: str) -> None:
     async with server.connect(TONGUES["named"].path("count", id)) as peer:
         await peer.send('{"__pp": "ping"}')
@@ -217,7 +247,7 @@ async def test_a_name_that_no_function_has_is_answered(server: Server, id: str) 
             assert await goes_on(server, peer, tongue)
     async with server.connect(TONGUES["named"].path("nobody", id)) as peer:
         assert await heard(peer) == {"error": "no message is called 'nobody'"}
-        assert (await closed(peer)).code == close_code(server, 4404)
+        assert await ends(server, peer, TONGUES["named"], 4404, "no such endpoint")
 
 
 @pytest.mark.parametrize("name", WITH_SECRETS)
@@ -247,9 +277,7 @@ async def test_who_is_not_known_is_told_once_and_closed_with_4401(
             assert said == {"state": "error", "error": text}
         else:
             assert (said["type"], said["code"]) == ("error", "not_authenticated")
-        close = await closed(peer)
-    assert close.code == close_code(server, 4401)
-    assert close.reason == expected(server, "reason of the server's close", "not authenticated")
+        assert await ends(server, peer, TONGUES[name], 4401, "not authenticated")
     assert await seen(server, id, 1) == [["disconnect", 4401]]
 
 
@@ -258,7 +286,4 @@ async def test_who_does_not_say_who_it_is_in_time_is_closed_with_4401(
     server: Server, name: str
 ) -> None:
     async with server.connect(f"/speak/hurried/{name}") as peer:
-        if expected(server, "a message that says the close", False):
-            text = "not authenticated in time"
-            assert await heard(peer) == TONGUES[name].verdict(4401, text)
-        assert (await closed(peer)).code == close_code(server, 4401)
+        assert await ends(server, peer, TONGUES[name], 4401, "not authenticated in time")

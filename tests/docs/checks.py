@@ -317,3 +317,16 @@ async def tickets(names: Names) -> None:
             async with client.connect(f"/club?ticket={ticket}"):
                 pass
         assert caught.value.status == 401
+
+
+async def rates(names: Names) -> None:
+    async with TestClient(names["app"]) as client, client.connect("/desk") as ws:
+        answers = []
+        for id in (1, 2):
+            await ws.send_json({"type": "export", "id": id})
+            answers.append(await ws.receive_json())
+        assert answers[0]["data"] == "a long report"
+        assert (answers[1]["of"], answers[1]["code"]) == ("export", "rate_limited")
+        assert 0 < answers[1]["details"]["retry_after"] <= 100
+        await ws.send_json({"type": "say", "id": 3, "data": {"text": "still here"}})
+        assert (await ws.receive_json())["data"] == "still here"

@@ -62,10 +62,14 @@ async def test_a_login_hands_out_a_token_that_begins_a_session() -> None:
         {"token": None},
         {"token": "forged"},
         {"token": whythawk.new_token("Ana", kind="refresh")},
+        {"token": whythawk.new_token("Ana", kind="totp")},
         {"token": URLSafeTimedSerializer("another key").dumps({"name": "Ana", "kind": "access"})},
         {"state": "startThings", "data": {}},
     ],
-    ids=["none", "null", "forged", "of another kind", "with another key", "a state instead"],
+    ids=[
+        *("none", "null", "forged", "for refreshing", "before the second factor"),
+        *("with another key", "a state instead"),
+    ],
 )
 async def test_without_a_good_token_there_is_one_error_and_the_end(first: object) -> None:
     async with TestClient(whythawk.app) as client, client.connect(SOCKET) as ws:

@@ -24,7 +24,8 @@ from wirework.commands import (
     Request,
     Result,
 )
-from wirework.dialects import Dialect, Htmx, NamedSockets, Raw, State, Status, Typed
+from wirework.dialects import Codec, Dialect, Htmx, NamedSockets, Raw, State, Status, Typed
+from wirework.dialects.base import Quick
 from wirework.dialects.raw import Mode
 from wirework.errors import MalformedMessage, ValidationError
 from wirework.json import JsonAdapter, MsgspecAdapter, OrjsonAdapter, StdlibAdapter
@@ -65,6 +66,12 @@ TARGETS: list[Target] = [
 ]
 
 
+_QUICK: dict[tuple[str, str], Quick | None] = {
+    (target.label, json.name): target.dialect.quick(json) for target in TARGETS for json in ADAPTERS
+}
+"""What is quicker than a codec, and must do the same, by label and adapter."""
+
+
 def seeds_of(target: Target) -> list[Frame]:
     """Return the frames in the vectors of the target's dialect."""
     return frames_of(target.dialect.name)
@@ -88,6 +95,26 @@ def probe(target: Target, json: JsonAdapter, frames: list[Frame]) -> None:
                 outputs.extend(_answers(command, _body_of(command, target, json)))
         for output in outputs:
             _check_said(codec.encode, output, target, json)
+        quick = _QUICK.get((target.label, json.name))
+        if quick is not None and isinstance(frame, str):
+            _check_quick(quick, codec, frame, target, json)
+
+
+def _check_quick(quick: Quick, codec: Codec, frame: str, target: Target, json: JsonAdapter) -> None:
+    """Check that the quick way of a call reads and says what the codec does."""
+    try:
+        message = quick.read(frame)
+    except Exception:
+        return  # then the long way is taken
+    if message.name in target.dialect.reserved:
+        return  # no function has such a name
+    call = Call(bytes(message.body), message.name, message.id)
+    assert list(codec.decode(frame)) == [call], f"{message!r} was read"
+    write = quick.write(call.name)
+    for value in (_decoded(call.body, target, json), {"type": 1, "id": [call.name]}, 0):
+        if value is not None:
+            said = codec.encode(Result(value, call.name, call.id))
+            assert write(call.id, value).decode() == said
 
 
 def _body_of(command: Command, target: Target, json: JsonAdapter) -> Any:

@@ -31,7 +31,7 @@ def fuzz(folder: Path, *options: str, **variables: str) -> subprocess.CompletedP
 
 @pytest.mark.timeout(180)
 def test_no_frame_breaks_a_dialect(tmp_path: Path) -> None:
-    ended = fuzz(tmp_path, "--runs", "200000", "--seconds", "40")
+    ended = fuzz(tmp_path, "--runs", "100000000", "--seconds", "50")
     assert ended.returncode == 0, ended.stdout
 
 

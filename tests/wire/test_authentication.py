@@ -10,9 +10,9 @@ import pytest
 
 from tests.contract.harness import Closed, refused
 from tests.contract.sockets import SocketServer
-from tests.wire.native import NATIVE, OWN_HTTP
+from tests.wire.native import NATIVE, OWN_HTTP, native_server
 from tests.wire.serving import serving
-from wirework import App, Bearer, Ticket
+from wirework import App, Bearer, QueryToken, Ticket
 from wirework.dialects import Status
 
 ADA = [("Authorization", "Bearer t-ada")]
@@ -58,6 +58,17 @@ async def test_a_bearer_token_lets_in_and_a_wrong_one_is_refused_with_a_challeng
     for headers in ([], EVE, [*ADA, *EVE]):
         refusal = await refused(server, "/bearer", headers)
         assert (refusal.status, refusal.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_a_token_in_the_address_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+    app.ws("/", auth=QueryToken(verify))(greet)
+    caplog.set_level("INFO")
+    async with native_server(app) as server:
+        async with server.connect("/?room=1&token=t-ada"):
+            pass
+    assert "room=1&token=***" in caplog.text
+    assert "t-ada" not in caplog.text
 
 
 async def test_a_ticket_lets_in_once(app: App, server: SocketServer) -> None:

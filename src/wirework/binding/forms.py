@@ -132,7 +132,19 @@ def _required(annotation: Any) -> set[str]:
     if hasattr(kind, "__attrs_attrs__"):
         nothing = sys.modules["attr"].NOTHING
         return {field.name for field in kind.__attrs_attrs__ if field.default is nothing}
-    return set(getattr(kind, "__required_keys__", ()))
+    if is_typeddict(kind):
+        hints = get_type_hints(kind, include_extras=True)
+        return {name for name in hints if _is_key_required(kind, name, hints[name])}
+    return set()
+
+
+def _is_key_required(kind: Any, name: str, hint: Any) -> bool:
+    """Whether a key of a TypedDict is required; it does not know of annotations in quotes."""
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    if get_origin(hint) in (Required, NotRequired):
+        return get_origin(hint) is Required
+    return name in kind.__required_keys__
 
 
 def is_model(annotation: Any) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     Literal,
     Union,
@@ -134,7 +133,7 @@ class _Reading:
             return self._with(own, self.checks(args[0]))
         if origin in (Union, UnionType):
             return self._of_union([each for each in args if each is not NoneType])
-        if is_model(annotation):
+        if is_model(annotation) or hasattr(annotation, "_fields"):
             return self._of_model(annotation)
         if hasattr(annotation, "__supertype__"):
             return self.checks(annotation.__supertype__)
@@ -152,8 +151,7 @@ class _Reading:
         if not isinstance(kind, type) or not issubclass(kind, Collection):
             self._check_none_in(annotation)
         elif issubclass(kind, tuple) and args[-1:] != (...,):
-            parts = args or get_type_hints(kind, include_extras=True).values()
-            checks.positions = [self.checks(each) for each in parts]
+            checks.positions = [self.checks(each) for each in args]
         elif issubclass(kind, Mapping) and len(args) == 2:
             checks.keys, checks.items = self.checks(args[0]), self.checks(args[1])
         elif args and not issubclass(kind, Mapping):
@@ -179,6 +177,9 @@ class _Reading:
             for each in get_args(kind):
                 self._check_none_in(each)
             checks = self._known[kind] = Checks()
+            if hasattr(kind, "_fields"):
+                hints = get_type_hints(kind, include_extras=True)
+                checks.positions += [self.checks(each) for each in hints.values()]
             for name, hint in hints_of(kind).items():
                 checks.fields[name] = self.checks(hint)
             checks.names.update(_names(get_origin(kind) or kind))
@@ -196,7 +197,9 @@ class _Reading:
 def validates(annotation: Any) -> bool:
     """Whether there is a `Validate` in an annotation; fields of models are not looked at."""
     parts = get_args(annotation) or (getattr(annotation, "__supertype__", None),)
-    return any(isinstance(each, Validate) or (each and validates(each)) for each in parts)
+    return any(
+        isinstance(each, Validate) or (each is not None and validates(each)) for each in parts
+    )
 
 
 def _kinds(member: Any) -> list[type]:

@@ -89,7 +89,7 @@ class Typed(Dialect):
 
     def quick(self, json: JsonAdapter) -> Quick | None:
         """Return the quick way: for messages that are not flat, with the default adapter."""
-        if self.flat or not isinstance(json, MsgspecAdapter):
+        if self.flat or type(json) is not MsgspecAdapter:
             return None
         return Quick(json.bare_decoder(_Envelope), _Codec(json).writer)
 
@@ -112,7 +112,7 @@ class _Codec:
         self._decode = json.decoder(Any)
         self._encode = json.encode
         # Without a function of ours around it; `encode` tells better what cannot be encoded.
-        self._try_encode = json.bare_encode if isinstance(json, MsgspecAdapter) else json.encode
+        self._try_encode = json.bare_encode if type(json) is MsgspecAdapter else json.encode
         self._heads: dict[str, str] = {}
 
     # --- in -------------------------------------------------------------------------------------

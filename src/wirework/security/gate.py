@@ -110,7 +110,7 @@ class Gate:
         is_stranger = error.code != "forbidden"
         status = 401 if is_stranger else 403
         reason = getattr(error, "reason", error.message)
-        logger.info("%s refused with %s: %s", ws.id, status, reason)
+        logger.info("%s refused with %s: %r", ws.id, status, reason)
         if self.refusal == "close":
             code = closecodes.NOT_AUTHENTICATED if is_stranger else closecodes.FORBIDDEN
             await self._close(ws, error, code, dialect)

@@ -175,6 +175,8 @@ class MessageSession(Calls):
                 await ws.send(greeting)
         if not ws.connection.is_answered:
             await ws.accept()
+        if not ws.connection.is_accepted:  # the peer went before: there is no session to begin
+            return
         if not self.is_begun:
             await self._expect_beginning()
         else:

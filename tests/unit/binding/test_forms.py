@@ -236,3 +236,25 @@ def test_values_that_fit_arrive_equal_through_a_form(order: Order) -> None:
     if order.extras:
         form["extras"] = [str(number) for number in order.extras]
     assert read(Order, form) == order
+
+
+class Loose(TypedDict):
+    name: NotRequired[str]
+    tags: NotRequired[list[str]]
+    gift: NotRequired[bool]
+    count: NotRequired[int]
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"name": ""}, {"name": ""}),
+        ({"tags": "a"}, {"tags": ["a"]}),
+        ({"gift": ""}, {"gift": False}),
+        ({"count": ""}, {}),
+        ({}, {}),
+    ],
+    ids=["text", "list", "checkbox", "number", "nothing"],
+)
+def test_a_field_that_is_not_required_is_read_like_one_that_is(form: Any, expected: Any) -> None:
+    assert read(Loose, form) == expected

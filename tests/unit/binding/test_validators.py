@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Required,
+    TypedDict,
+    TypeVar,
+)
 
 import msgspec
 import pydantic
 import pytest
 
 from tests.unit.applications import talking
-from wirework import App, Depends, Payload, RegistrationError, Reject, Validate, ValidationError
-from wirework.dialects import Htmx
+from wirework import (
+    App,
+    Depends,
+    Path,
+    Payload,
+    Query,
+    RegistrationError,
+    Reject,
+    Validate,
+    ValidationError,
+)
+from wirework.dialects import Htmx, Raw
 
 TAKEN = {"ada", "root"}
 
@@ -190,6 +211,129 @@ async def test_fields_of_forms_are_checked() -> None:
     async with talking(app) as ws:
         await ws.send_json({"name": "ada", "HEADERS": {}})
         assert "ada is taken" in await ws.receive_text()
+
+
+# --- where checks stand ---------------------------------------------------------------------------
+
+Short = Annotated[str, Validate(is_short)]
+Named = NewType("Named", Short)
+
+
+class Loose(TypedDict):
+    maybe: NotRequired[Short]
+
+
+class Partly(TypedDict, total=False):
+    sure: Required[Short]
+
+
+class Pair(NamedTuple):
+    number: int
+    name: Short
+
+
+class Nick(msgspec.Struct):
+    nick: Short | None = None
+
+
+TOO_LONG = "at most 5 characters"
+PLACES: dict[str, tuple[Any, Any, Any, list[Any]]] = {
+    "not required": (Loose, {"maybe": "longer"}, {"maybe": "a"}, ["maybe"]),
+    "required": (Partly, {"sure": "longer"}, {"sure": "a"}, ["sure"]),
+    "optional field": (Nick, {"nick": "longer"}, {"nick": None}, ["nick"]),
+    "optional field, absent": (Nick, {"nick": "longer"}, {}, ["nick"]),
+    "optional": (Short | None, "longer", None, ["__model__"]),
+    "second of a tuple": (tuple[int, Short], [1, "longer"], [1, "a"], [1]),
+    "first of a tuple": (tuple[Short, int], ["longer", 1], ["a", 1234567], [0]),
+    "all of a tuple": (tuple[Short, ...], ["a", "longer"], ["a", "b"], [1]),
+    "named tuple": (Pair, [1, "longer"], [1234567, "a"], [1]),
+    "set": (set[Short], ["longer"], ["a"], [0]),
+    "sequence": (Sequence[Short], ["a", "longer"], ["a"], [1]),
+    "mapping": (Mapping[str, Short], {"a": "longer"}, {"longer": "a"}, ["a"]),
+    "key": (dict[Short, int], {"longer": 1}, {"a": 1}, ["longer"]),
+    "union": (Short | int, "longer", 1234567, ["__model__"]),
+    "union with a list": (list[Short] | str, ["longer"], "longer", [0]),
+    "union with words": (list[Short] | Literal["longer"], ["longer"], "longer", [0]),
+    "new type": (list[Named], ["longer"], ["a"], [0]),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_check_runs_wherever_it_stands(place: str) -> None:
+    kind, bad, good, loc = PLACES[place]
+    app = App()
+
+    async def on_message(value: Any) -> str:
+        return "fine"
+
+    on_message.__annotations__["value"] = Annotated[kind, Payload()]
+    app.ws("/", dialect=Raw("json"))(on_message)
+    assert await problems_of(app, bad) == [(loc, TOO_LONG)]
+    assert await problems_of(app, good) == "fine"
+
+
+async def test_a_check_of_an_optional_value_sees_that_it_is_none() -> None:
+    app = App()
+
+    def is_given(name: str | None) -> None:
+        if name is None:
+            raise ValueError("say one")
+
+    async def on_message(name: Any = None) -> str:
+        return "fine"
+
+    on_message.__annotations__["name"] = Annotated[Short | None, Validate(is_given)]
+    app.ws("/")(on_message)
+    assert await problems_of(app, {}) == [(["name"], "say one")]
+    assert await problems_of(app, {"name": "longer"}) == [(["name"], TOO_LONG)]
+    assert await problems_of(app, {"name": "a"}) == "fine"
+
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T]):
+    items: list[T]
+
+
+class Lazy(pydantic.BaseModel):
+    names: Iterable[Short]
+
+
+@pytest.mark.parametrize("kind", [Page[Short], Lazy], ids=["generic", "iterable"])
+def test_a_check_that_could_not_run_is_refused_at_registration(kind: Any) -> None:
+    async def on_message(value: Any) -> None: ...
+
+    on_message.__annotations__["value"] = kind
+    with pytest.raises(RegistrationError, match=r"parameter 'value': a Validate within .* cannot"):
+        App().ws("/", dialect=Raw("json"))(on_message)
+
+
+async def get_name() -> str:
+    return "ada"
+
+
+@pytest.mark.parametrize("marker", [Query(), Path(), Depends(get_name)], ids=repr)
+def test_a_check_of_what_no_message_carries_is_refused_at_registration(marker: Any) -> None:
+    async def on_message(name: Any) -> None: ...
+
+    on_message.__annotations__["name"] = Annotated[str, marker, Validate(is_short)]
+    with pytest.raises(RegistrationError, match="parameter 'name' has a Validate, which runs on"):
+        App().ws("/{name}")(on_message)
+
+
+def test_a_check_in_a_dependency_is_refused_at_registration() -> None:
+    async def get_page(name: str = "a") -> None: ...
+
+    async def on_message(page: Any) -> None: ...
+
+    get_page.__annotations__["name"] = Short
+    on_message.__annotations__["page"] = Annotated[str, Depends(get_page)]
+    with pytest.raises(RegistrationError, match="get_page: parameter 'name' has a Validate"):
+        App().ws("/")(on_message)
+
+
+# --- misuse ---------------------------------------------------------------------------------------
 
 
 def nothing() -> None: ...

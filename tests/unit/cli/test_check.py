@@ -12,12 +12,25 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from wirework import App, Controller, Router, Session, WebSocket
+from wirework import (
+    AnyOf,
+    Anyone,
+    App,
+    Auth,
+    Bearer,
+    Controller,
+    FirstMessage,
+    QueryToken,
+    Router,
+    Session,
+    SessionUser,
+    Ticket,
+    WebSocket,
+)
 from wirework.cli.check import Report, RouteReport, check, to_text
 from wirework.cli.commands import cli
 from wirework.cli.run import Options, RunError, serve
 from wirework.dialects import Typed
-from wirework.security.auth import FirstMessage
 
 KEY = "b7Yk2mQ9xZ4tW8vN1cR6pL3sD5fH0jGa"
 HERE = Path(__file__)
@@ -218,6 +231,38 @@ def test_a_route_with_auth_has_no_finding() -> None:
     assert "user_of" in route.auth
     assert findings_of(route) == []
     assert route.line == line_of(order)
+
+
+@pytest.mark.parametrize(
+    ("auth", "words"),
+    [
+        (Bearer(user_of), "Bearer(user_of)"),
+        (SessionUser(user_of), "SessionUser(user_of)"),
+        (AnyOf(Ticket(user_of), QueryToken(user_of)), "Ticket(user_of) or QueryToken(user_of)"),
+        (Bearer(user_of, optional=True), "Bearer(user_of), or nobody"),
+        (Anyone(), "none, as Anyone() says"),
+    ],
+    ids=["one", "session", "any-of", "optional", "anyone"],
+)
+def test_the_sources_of_credentials_are_named(auth: Auth, words: str) -> None:
+    app = application(auth=QueryToken(user_of))
+
+    @app.websocket("/game", auth=auth)
+    async def game(ws: WebSocket) -> None: ...
+
+    assert only_route(app).auth == words
+    assert findings_of(only_route(app)) == []
+
+
+def test_a_route_without_auth_has_that_of_its_application() -> None:
+    app = application(auth=Bearer(user_of))
+
+    @app.ws("/echo")
+    async def echo(text: str) -> str:
+        return text
+
+    assert only_route(app).auth == "Bearer(user_of)"
+    assert findings_of(only_route(app)) == []
 
 
 def test_a_controller_is_found_at_its_method() -> None:

@@ -195,3 +195,17 @@ def test_what_cannot_be_encoded_is_named_with_its_place(
 def test_output_is_read_by_other_parsers(adapter: JsonAdapter) -> None:
     value = {"a": [1, 2.5e300, 'x\n"\\', None], "b": {"c": "é"}}
     assert json.loads(adapter.encode(value)) == value
+
+
+@dataclasses.dataclass
+class _Inner:
+    number: int = 5
+
+
+@attrs.define
+class _Outer:
+    inner: _Inner
+
+
+def test_defaults_of_a_dataclass_within_an_attrs_object_are_encoded(adapter: JsonAdapter) -> None:
+    assert adapter.encode(adapter.decode(b'{"inner":{}}', _Outer)) == b'{"inner":{"number":5}}'

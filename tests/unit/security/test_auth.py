@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, NewType
 
 import msgspec
 import pytest
@@ -348,6 +348,86 @@ def test_a_user_of_another_type_fails_at_registration(
     assert text.startswith("events('/').on('who')")
     assert f"parameter 'user' is annotated {given}" in text
     assert f"{made}; annotate it so, or choose another name for what the message carries" in text
+
+
+UserId = NewType("UserId", str)
+
+
+class Desk:
+    async def __call__(self, token: str) -> Staff:
+        return Staff(token)
+
+
+async def branch(place: str, token: str) -> Staff:
+    return Staff(token)
+
+
+@pytest.mark.parametrize("verify", [Desk(), partial(branch, "here")], ids=["object", "partial"])
+async def test_the_user_is_known_by_type_whatever_kind_of_function_verify_is(verify: Any) -> None:
+    app, desk = desk_of(verify)
+    desk.on("who")(by_type)
+    async with talking(app) as ws:
+        await log_in(ws)
+        assert (await ask(ws, "who", LIAR))["data"]["name"] == "ada"
+
+
+async def test_the_user_is_known_by_a_new_type_and_by_an_annotated_one() -> None:
+    async def verify(token: str) -> UserId:
+        return UserId(token)
+
+    app, desk = desk_of(verify)
+
+    @desk.on("new")
+    async def new(me: UserId) -> str:
+        return me
+
+    @desk.on("told")
+    async def told(me: Annotated[UserId, "who asks"]) -> str:
+        return me
+
+    async with talking(app) as ws:
+        await log_in(ws)
+        for name in ("new", "told"):
+            assert await ask(ws, name, {"me": "admin"}) == value(name, "ada")
+
+
+async def one_of_either(me: Staff) -> Any:
+    return me
+
+
+async def either_or_more(me: Staff | User, text: str) -> Any:
+    return me
+
+
+@pytest.mark.parametrize(
+    ("verify", "handler"),
+    [
+        (untold, by_type),
+        (untold, either_or_more),
+        (lambda token: token, by_optional_type),
+        (either, one_of_either),
+        (staff, either_or_more),
+    ],
+    ids=["untold", "untold, among fields", "lambda", "one of a union", "a union with it"],
+)
+def test_what_may_be_meant_to_be_the_user_is_not_filled_by_the_client(
+    verify: Any, handler: Any
+) -> None:
+    _app, desk = desk_of(verify)
+    with pytest.raises(RegistrationError, match=r"parameter 'me' is annotated .* may be the user"):
+        desk.on("who")(handler)
+
+
+async def test_a_payload_that_is_marked_needs_no_word_of_verify() -> None:
+    app, desk = desk_of(untold)
+
+    @desk.on("guest")
+    async def guest(guest: Annotated[Guest, Payload()], user: Any) -> str:
+        return f"{type(guest).__name__} of {user.name}"
+
+    async with talking(app) as ws:
+        await log_in(ws)
+        assert await ask(ws, "guest") == value("guest", "Guest of ada")
 
 
 async def test_a_parameter_that_says_where_it_is_from_may_be_called_user() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from functools import partial
+import gc
+import typing
+import weakref
+from collections.abc import AsyncIterator, Callable
+from functools import partial, wraps
 from typing import Annotated, Any
 
 import msgspec
@@ -15,11 +18,13 @@ from wirework import (
     App,
     Close,
     Depends,
+    Query,
     Refuse,
     RegistrationError,
     Reject,
     Reply,
     StateError,
+    Validate,
     WebSocket,
 )
 from wirework.dialects import Raw, Status, Typed
@@ -273,6 +278,142 @@ async def test_a_stream_and_dependencies_work_as_in_any_message_handler() -> Non
         await ws.send_json({"n": 2})
         assert [await ws.receive_json() for _ in range(2)] == [said(0), said(1)]
     assert journal.lines == ["open db", "close db"]
+
+
+# --- what connections share -----------------------------------------------------------------------
+
+
+def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await function(*args, **kwargs)
+
+    return call
+
+
+async def test_functions_behind_one_decorator_are_filled_each_by_its_own_parameters() -> None:
+    async def move(x: int, y: int) -> str:
+        return f"x={x} y={y}"
+
+    async def size(y: int, x: int) -> str:
+        return f"x={x} y={y}"
+
+    async def whose(data) -> str:  # type: ignore[no-untyped-def]
+        return f"data={data}"
+
+    async def who(user) -> str:  # type: ignore[no-untyped-def]
+        return f"user={user}"
+
+    app = App()
+    functions = {each.__name__: logged(each) for each in (move, size, whose, who)}
+
+    @app.websocket("/{name}")
+    async def handler(ws: WebSocket, name: str) -> None:
+        await ws.serve(functions[name], dialect=STATUS)
+
+    said_by: dict[str, Any] = {}
+    async with TestClient(app) as client:
+        for name in functions:
+            async with client.connect(f"/{name}") as ws:
+                await ws.send_json({"x": 1, "y": 2})
+                said_by[name] = (await ws.receive_json())["body"]
+    assert said_by == {
+        "move": "x=1 y=2",
+        "size": "x=1 y=2",
+        "whose": "data={'x': 1, 'y': 2}",
+        "who": "user=None",
+    }
+
+
+async def test_defaults_that_are_equal_but_of_another_type_stay_what_they_are() -> None:
+    app = App()
+    defaults: dict[str, Any] = {"bool": True, "int": 1, "list": [1]}
+
+    @app.websocket("/{kind}")
+    async def handler(ws: WebSocket, kind: str) -> None:
+        async def on_receive(n: int, flag: Any = defaults[kind]) -> str:
+            return repr(flag)
+
+        await ws.serve(on_receive, dialect=STATUS)
+
+    async with TestClient(app) as client:
+        for kind, default in defaults.items():
+            async with client.connect(f"/{kind}") as ws:
+                await ws.send_json({"n": 1})
+                assert await ws.receive_json() == said(repr(default))
+        assert len(app._registration._callbacks) == 2  # not the list, which others may hold
+
+
+def is_even(number: int) -> None:
+    if number % 2:
+        raise ValueError("odd")
+
+
+def _plain(room: object) -> Callable[..., Any]:
+    async def on_receive(n: int) -> str:
+        return f"{n}{room is None}"
+
+    return on_receive
+
+
+def _marked(room: object) -> Callable[..., Any]:
+    async def on_receive(
+        n: Annotated[int, Validate(is_even)],
+        number: Annotated[int, Depends(get_number)],
+        page: Annotated[int, Query()] = 1,
+    ) -> str:
+        return f"{n}{room is None}"
+
+    return on_receive
+
+
+def _with_local_dependency(room: object) -> Callable[..., Any]:
+    async def get_room() -> bool:
+        return room is None
+
+    async def on_receive(n: int, room: bool) -> str:
+        return f"{n}{room}"
+
+    on_receive.__annotations__["room"] = uncached(bool, Depends(get_room))
+    return on_receive
+
+
+def uncached(kind: Any, marker: Any) -> Any:
+    """Return `Annotated[kind, marker]`, past the cache of `typing`, which keeps what it gets."""
+    return typing._AnnotatedAlias(kind, (marker,))  # type: ignore[attr-defined]
+
+
+class Room:
+    """Something of one connection."""
+
+
+@pytest.mark.parametrize(
+    ("make", "kept"),
+    [(_plain, 1), (_marked, 1), (_with_local_dependency, 0)],
+    ids=["plain", "marked", "dependency"],
+)
+async def test_what_is_kept_of_callbacks_holds_nothing_of_a_connection(
+    make: Callable[[object], Callable[..., Any]], kept: int
+) -> None:
+    app = App()
+    rooms: list[weakref.ref[Room]] = []
+
+    @app.websocket("/")
+    async def handler(ws: WebSocket) -> None:
+        room = Room()
+        rooms.append(weakref.ref(room))
+        await ws.serve(make(room), dialect=STATUS)
+
+    async with TestClient(app) as client:
+        for _ in range(3):
+            async with client.connect("/") as ws:
+                await ws.send_json({"n": 2})
+                assert await ws.receive_json() == said("2False")
+        del ws
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [room() for room in rooms] == [None] * 3
+        assert len(app._registration._callbacks) == kept
 
 
 # --- the handshake ------------------------------------------------------------------------------

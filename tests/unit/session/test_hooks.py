@@ -12,6 +12,7 @@ from tests.unit.applications import Gate, Journal, talking
 from tests.unit.session.talk import ask, end, error, heard, message, plain, send, value
 from wirework import App, Call, Close, Depends, Refuse, Reject, Reply, WebSocket
 from wirework.dialects import Typed
+from wirework.session import session
 from wirework.testing import HandshakeRefused
 
 
@@ -376,3 +377,23 @@ async def test_the_hooks_of_both_ends_run_once_and_in_order() -> None:
         await ws.close(4001, "bye")
         await ws.close(4002)
     assert desk.log == ["connect False", "ready True", "do", "4001 bye"]
+
+
+async def test_a_worker_that_is_cancelled_in_on_disconnect_is_let_go() -> None:
+    desk = Desk()
+    gate = Gate()
+    workers: list[Any] = []
+
+    @desk.desk.on_disconnect
+    async def on_disconnect() -> None:
+        workers.append(asyncio.current_task())
+        await gate()
+
+    async with talking(desk.app) as ws:
+        ws.peer.close()
+        await gate.reached.wait()
+        (worker,) = workers
+        assert worker in session._alive
+        worker.cancel()
+        await asyncio.wait([worker])
+    assert worker not in session._alive

@@ -15,6 +15,7 @@ from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 from ... import closecodes
 from ...app import App
 from ...connection import Connection
+from ...security.redaction import redact_query
 from ...types import HeaderList
 from ..base import Application
 from .bridge import AsgiBridge
@@ -309,6 +310,11 @@ class NativeProtocol(asyncio.Protocol):
         if request is not None:
             if logger.isEnabledFor(logging.INFO):
                 scope: Any = request.scope()
+                app = _bare(self._config.loaded_app)
+                hidden = app.secret_parameters if isinstance(app, App) else ()
+                scope["query_string"] = redact_query(
+                    scope["query_string"].decode("latin-1"), hidden
+                ).encode("latin-1")
                 address, path = get_client_addr(scope), get_path_with_query_string(scope)
                 logger.info('%s - "WebSocket %s" %s', address, path, what)
             request.compact()
@@ -376,6 +382,11 @@ def _default_lines(headers: list[tuple[bytes, bytes]]) -> bytes:
 
 def _is_root(app: Any) -> bool:
     """Whether the server calls a Wirework application itself, at most through its own wrappers."""
+    return _is_plain(_bare(app))
+
+
+def _bare(app: Any) -> Any:
+    """Return the application without the server's own wrappers."""
     while type(app).__module__.startswith("uvicorn."):
         app = getattr(app, "app", None)
-    return _is_plain(app)
+    return app
