@@ -64,9 +64,8 @@ async def test_a_token_in_the_address_is_in_no_log(caplog: pytest.LogCaptureFixt
     app = App()
     app.ws("/", auth=QueryToken(verify))(greet)
     caplog.set_level("INFO")
-    async with native_server(app) as server:
-        async with server.connect("/?room=1&token=t-ada"):
-            pass
+    async with native_server(app) as server, server.connect("/?room=1&token=t-ada"):
+        pass
     assert "room=1&token=***" in caplog.text
     assert "t-ada" not in caplog.text
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.applications import talking
 from wirework import App, RegistrationError, Router, WebSocket
 from wirework.dialects import Htmx, Raw
-from wirework.routing.router import join
+from wirework.routing.routes import join
 from wirework.testing import HandshakeRefused, TestClient
 
 
