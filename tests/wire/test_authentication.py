@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
@@ -60,10 +61,16 @@ async def test_a_bearer_token_lets_in_and_a_wrong_one_is_refused_with_a_challeng
         assert (refusal.status, refusal.headers["www-authenticate"]) == (401, "Bearer")
 
 
-async def test_a_token_in_the_address_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_token_in_the_address_is_in_no_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = App()
     app.ws("/", auth=QueryToken(verify))(greet)
+    server_log = logging.getLogger("uvicorn.error")  # other servers of this process configured it
+    monkeypatch.setattr(server_log, "handlers", [caplog.handler])
+    monkeypatch.setattr(server_log, "disabled", False)
     caplog.set_level("INFO")
+    caplog.set_level("INFO", "uvicorn.error")
     async with native_server(app) as server, server.connect("/?room=1&token=t-ada"):
         pass
     assert "room=1&token=***" in caplog.text
