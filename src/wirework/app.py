@@ -62,7 +62,7 @@ class App(Router):
             is read in any case.
         json: "msgspec", "orjson", "stdlib" or an adapter; for frames and HTTP alike.
         dialect: of message handlers that name none; default `Raw()`.
-        auth: who the peer is, for message handlers that name none.
+        auth: who the peer is, on every WebSocket route that names none.
         message_middleware: around every message; see `Router`.
         http: an ASGI application (FastAPI, Starlette, Django, ...) that gets every HTTP request.
         lifespan: `lifespan(app)`, an async context manager around the application's life; a
@@ -120,7 +120,6 @@ class App(Router):
             lifespan is not None or not self.settings.websocket or has_lifespan(http)
         )
         """Whether nothing has run the lifespan although there is one; said once."""
-        self._lifespan_state: dict[str, Any] = {}
         self._connections: WeakSet[Connection] = WeakSet()
         self._loop: AbstractEventLoop | None = None
 
@@ -386,7 +385,8 @@ class App(Router):
             **options,
         )
         path = {name: type(value) for name, value in ws.path_params.items()}
-        await MessageSession(self._registration.callbacks(route, path), ws).serve()
+        endpoint = self._registration.callbacks(route, path, ws.handler.settings)
+        await MessageSession(endpoint, ws).serve()
 
     def from_thread(
         self, function: Callable[..., Awaitable[T]], *args: Any, timeout: float | None = None
@@ -447,9 +447,10 @@ class App(Router):
 
     def _lend_state(self, scope: Scope) -> None:
         """Add what the lifespan yielded, where the server does not (a mounted application)."""
-        if self._lifespan_state:
+        lent = self._reception.lent_state
+        if lent:
             state = scope.setdefault("state", {})
-            for name, value in self._lifespan_state.items():
+            for name, value in lent.items():
                 state.setdefault(name, value)
 
     def _build_http(self) -> ASGIApp:
@@ -485,10 +486,10 @@ class App(Router):
                     own = await stack.enter_async_context(self._lifespan(self))
                     state.update({} if own is None else own)
                 stack.push_async_callback(self._end_connections)
-                self._lifespan_state = self._reception.lent_state = dict(state)
+                self._reception.lent_state = dict(state)
                 yield state
         finally:
-            self._lifespan_state = self._reception.lent_state = {}
+            self._reception.lent_state = {}
             self._is_started = False
             self._loop = None
 

@@ -134,6 +134,7 @@ class ConnectionHandler:
         *,
         dialect: Dialect | None = None,
         middleware: Sequence[Any] = (),
+        settings: Settings,
     ) -> None:
         if plan.kind != "async":
             kind = f"an {plan.kind}" if plan.kind[0] == "a" else f"a {plan.kind}"
@@ -148,6 +149,8 @@ class ConnectionHandler:
         self.dialect = dialect
         self.middleware = tuple(middleware)
         """What `ws.serve` takes where it is not told."""
+        self.settings = settings
+        """With the limits of the route."""
 
     async def open(self, ws: WebSocket) -> None:
         """Run the function; whatever way it ends, the connection ends with a code."""

@@ -16,6 +16,7 @@ from .routing.routes import WebSocketRoute
 from .security.buckets import Budget
 from .security.census import Census, Limits, Place, Refusal
 from .security.gate import Gate
+from .security.identity import user_key
 from .security.origin import OriginPolicy
 from .security.proxies import Proxies
 from .security.sessions import Session
@@ -209,16 +210,6 @@ class Reception:
                 connection.received,
                 connection.outbox.taken,
             )
-
-
-def user_key(user: Any) -> Any:
-    """Return what tells users apart: their `id` where they have one, else themselves."""
-    key = getattr(user, "id", user)
-    try:
-        hash(key)
-    except TypeError:
-        return repr(key)
-    return key
 
 
 def _has(handshake: Handshake, wanted: Mapping[str, Any]) -> bool:

@@ -35,7 +35,7 @@ from .security.auth import Anyone, Source
 from .security.gate import Doorkeeper, Gate
 from .security.origin import OriginPolicy
 from .security.permissions import requirement_of
-from .security.sources import SessionUser
+from .security.sources import SessionUser, Ticket
 from .session import Function, Hooks, MessageEndpoint
 from .session.endpoint import check_hook
 from .settings import Settings
@@ -102,13 +102,17 @@ class Registration:
                 where = f"{where}, {name_of(route.function)}"
             raise RegistrationError(where, str(error)) from None
 
-    def callbacks(self, route: WebSocketRoute, path: Mapping[str, type]) -> MessageEndpoint:
+    def callbacks(
+        self, route: WebSocketRoute, path: Mapping[str, type], settings: Settings
+    ) -> MessageEndpoint:
         """Return the endpoint of functions that a handler gave to `ws.serve`.
+
+        `settings` are those of the handler's route.
 
         Such functions are made anew for each connection, so their plans are kept by their code,
         without the function, and only where nothing of a connection is in them.
         """
-        return _RouteWork(self, route, path, self.settings, self._callbacks).message_endpoint()
+        return _RouteWork(self, route, path, settings, self._callbacks).message_endpoint()
 
 
 class _RouteWork:
@@ -152,7 +156,11 @@ class _RouteWork:
             )
         plan = self._compile(route.function, self._own)
         return ConnectionHandler(
-            plan, self._controller(), dialect=route.dialect, middleware=route.middleware
+            plan,
+            self._controller(),
+            dialect=route.dialect,
+            middleware=route.middleware,
+            settings=self.settings,
         )
 
     def message_endpoint(self) -> MessageEndpoint:
@@ -271,16 +279,24 @@ class _RouteWork:
         )
 
     def _verify_plan(self, source: Source) -> Plan:
-        if isinstance(source, SessionUser) and self.settings.secret_key is None:
-            raise RegistrationError(
-                self.route.where,
-                f"{source!r} reads the session, and there is none",
-                "give the application a secret_key",
-            )
+        self._check_secret(source)
         extra = token_parameter(source.credential_type)
         plan = self._compile(source.verify, extra, names=source.locals)
         check_hook(plan)
         return plan
+
+    def _check_secret(self, source: Source) -> None:
+        if self.settings.secret_key is not None:
+            return
+        lack = None
+        if isinstance(source, SessionUser):
+            lack = "reads the session, and there is none"
+        elif isinstance(source, Ticket) and source.tickets is None:
+            lack = "takes the application's tickets, and they cannot be signed"
+        if lack is not None:
+            raise RegistrationError(
+                self.route.where, f"{source!r} {lack}", "give the application a secret_key"
+            )
 
     def _compile(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from starlette.datastructures import URL, Headers, QueryParams, State
@@ -415,7 +416,8 @@ class WebSocket:
         if is_mute and self.codec is not None:
             frame = self.codec.encode(Disconnect(code, reason))
             if frame is not None:
-                connection.push(outgoing(frame))
+                with suppress(ConnectionClosed):  # a full outbox: the close alone, then
+                    connection.push(outgoing(frame))
         connection.close(code, reason)
 
     # --- about the connection -----------------------------------------------------------------

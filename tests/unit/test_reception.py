@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from typing import Any
@@ -182,8 +183,6 @@ async def test_an_event_may_have_a_rate_of_its_own() -> None:
 async def test_a_handler_that_takes_too_long_is_cancelled_and_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    import asyncio
-
     app = App(handler_timeout=0.01)
     cancelled = []
 
@@ -319,3 +318,21 @@ async def test_a_rejection_in_on_connect_gives_the_place_back() -> None:
         async with client.connect("/yes"):
             assert len(app.connections) == 1
     assert app.connections == []
+
+
+async def test_the_limits_of_a_route_hold_for_the_callbacks_of_its_handler() -> None:
+    app = App()
+
+    @app.websocket("/", limits={"handler_timeout": 0.01})
+    async def serving(ws: WebSocket) -> None:
+        async def on_receive(n: int) -> int:
+            await asyncio.Event().wait()
+            return n
+
+        await ws.accept()
+        await ws.serve(on_receive, dialect=Status())
+
+    async with talking(app) as ws:
+        pass_nothing = {"n": 1}
+        await ws.send_json(pass_nothing)
+        assert "too long" in str(await ws.receive_json())

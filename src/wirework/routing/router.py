@@ -39,7 +39,7 @@ class Router:
     Args:
         prefix: put before every path of the router; may have parameters.
         dialect: of message handlers that name none.
-        auth: who the peer is, for message handlers that name none.
+        auth: who the peer is, on every WebSocket route that names none.
         message_middleware: around every message of the router's routes, outermost first:
             `async def middleware(message, ws, call_next)`, which returns what
             `await call_next(message)` does, or something else, or raises.

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 from ..binding.signatures import user_names
 from ..handshake import Handshake
 from .credentials import sound
-from .identity import Identity, identity_of, user_type
+from .identity import Identity, identity_of
 
-__all__ = ["AnyOf", "Anyone", "Auth", "FirstMessage", "Found", "Refusal", "Source"]
+__all__ = ["AnyOf", "Anyone", "Auth", "FirstMessage", "Found", "Refusal", "Source", "itself"]
 
 Refusal: TypeAlias = Literal["status", "close"]
 """How a handshake ends that nobody may enter with: with an HTTP status, or accepted and closed."""
@@ -68,12 +68,6 @@ class Auth(ABC):
         """The source that waits for the first message, where there is one."""
         last = self.sources[-1]
         return last if isinstance(last, FirstMessage) else None
-
-    @property
-    def user_type(self) -> type:
-        """The class of the users, as `verify` declares it; `object` where that is not clear."""
-        kinds = {user_type(source.verify) for source in self.sources}
-        return kinds.pop() if len(kinds) == 1 else object
 
     @property
     def secret_parameters(self) -> frozenset[str]:
@@ -212,7 +206,8 @@ class Source(Auth):
         return identity.with_permissions(self.permissions(identity.user))
 
     def __repr__(self) -> str:
-        return f"{self._name}({getattr(self.verify, '__qualname__', self.verify)!s})"
+        name = getattr(self.verify, "__qualname__", str(self.verify))
+        return f"{self._name}({'' if self.verify is itself else name})"
 
 
 class FirstMessage(Source):
@@ -315,3 +310,8 @@ class Anyone(Auth):
 
     def __repr__(self) -> str:
         return "Anyone()"
+
+
+def itself(token: Any) -> Any:
+    """Return the credentials: what `verify` is where a source is not given one."""
+    return token

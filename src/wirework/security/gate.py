@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from ..handlers import instead_of, is_own_end, refuse_for
 from ..websocket import WebSocket, outgoing
 from .auth import Auth, FirstMessage, Refusal, Source
 from .credentials import BadCredentials
-from .identity import Identity
+from .identity import Identity, user_key
 from .permissions import Requirement, check
 from .watch import Watch
 
@@ -125,11 +126,11 @@ class Gate:
         """Accept, say why not where the dialect can, and close: scripts can read that."""
         await ws.accept()
         if dialect is not None:
-            said = Failure(error.code, error.message, error.details)
-            frame = dialect.open(ws.app.json).encode(said)
+            codec = ws.codec = dialect.open(ws.app.json)
+            frame = codec.encode(Failure(error.code, error.message, error.details))
             if frame is not None:
                 ws.connection.push(outgoing(frame))
-        ws.connection.close(code, closecodes.shorten_reason(error.message))
+        ws.end(code, closecodes.shorten_reason(error.message))
 
     # --- judging --------------------------------------------------------------------------------
 
@@ -142,6 +143,8 @@ class Gate:
         identity = await self.judge(ws, source, value)
         if identity is None:
             raise BadCredentials("verify refused them")
+        if identity.is_expired(time.time()):
+            raise BadCredentials("they have expired")
         if not check(self.requires, identity):
             raise Reject("forbidden", _FORBIDDEN)
         if ws.identity is not None and not _is_same(ws.identity.user, identity.user):
@@ -196,9 +199,5 @@ class Gate:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether two users are the same: equal, or with the same `id`."""
-    if one == other:
-        return True
-    missing = object()
-    mine = getattr(one, "id", missing)
-    return mine is not missing and type(one) is type(other) and mine == getattr(other, "id", None)
+    """Whether two users of a route are the same; other types are others."""
+    return one == other or (type(one) is type(other) and user_key(one) == user_key(other))

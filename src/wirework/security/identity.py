@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["Identity", "identity_of", "user_type"]
+__all__ = ["Identity", "identity_of", "user_key", "user_type"]
 
 UserT = TypeVar("UserT")
 
@@ -62,6 +62,16 @@ def identity_of(result: Any) -> Identity[Any] | None:
         raise TypeError("verify returned an awaitable, expected a user; write an async def")
     identity = result if isinstance(result, Identity) else Identity(result)
     return None if identity.user is None or identity.user is False else identity
+
+
+def user_key(user: Any) -> Any:
+    """Return what tells users apart: their `id` where they have one, else themselves."""
+    key = getattr(user, "id", user)
+    try:
+        hash(key)
+    except TypeError:
+        return repr(key)
+    return key
 
 
 def user_type(verify: Callable[..., Any]) -> type:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..handshake import Handshake
-from .auth import Source
+from .auth import Source, itself
 from .credentials import BadCredentials, only_one, sound
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class SessionUser(Source):
     def __init__(
         self, verify: Callable[..., Any] | None = None, key: str = "user", **options: Any
     ) -> None:
-        super().__init__(_itself if verify is None else verify, **options)
+        super().__init__(itself if verify is None else verify, **options)
         self.key = key
 
     def credentials_of(self, handshake: Handshake) -> Any | None:
@@ -164,7 +164,7 @@ class Ticket(QueryToken):
         tickets: Tickets | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(_itself if verify is None else verify, name, **options)
+        super().__init__(itself if verify is None else verify, name, **options)
         self.tickets = tickets
 
     async def redeem(self, value: Any, handshake: Handshake) -> Any:
@@ -178,7 +178,3 @@ class Ticket(QueryToken):
         if found is None:
             raise BadCredentials("ticket: it is forged, expired or used")
         return found
-
-
-def _itself(token: Any) -> Any:
-    return token

@@ -27,7 +27,6 @@ from wirework.security.credentials import BadCredentials
 from wirework.security.identity import Identity
 from wirework.security.jwt import Jwt
 from wirework.security.keys import JwkSet
-from wirework.security.sources import Bearer
 
 NOW = int(time.time())
 HS256: dict[str, Any] = {"key": SECRET, "algorithms": ["HS256"]}
@@ -478,7 +477,6 @@ async def test_claims_become_the_type_that_is_asked_for() -> None:
     assert (await verify(token(level=3, is_admin=True))).user == Claims("ada", 3)
     assert await reason(verify, token(level="3")) == "JWT: its claims do not make a user"
     assert verify.user_type is Claims
-    assert Bearer(verify).user_type is Claims
 
 
 async def test_claims_become_what_a_function_makes_of_them() -> None:
