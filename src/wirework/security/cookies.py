@@ -1,17 +1,19 @@
-"""The signed cookie that carries the session, in the format of Starlette's `SessionMiddleware`.
+"""The signed cookies of sessions: the session itself, or the id of one that a store holds.
 
-The value is base64 of the session's JSON, signed together with the time of signing by itsdangerous.
-Applications that share the key and the cookie's name read each other's sessions.
+A session in its cookie has the format of Starlette's `SessionMiddleware`: base64 of its JSON,
+signed together with the time of signing by itsdangerous. Applications that share the key and the
+cookie's name read each other's sessions.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from itsdangerous import BadSignature, TimestampSigner
 
@@ -21,7 +23,7 @@ from .sessions import Session
 if TYPE_CHECKING:
     from starlette.datastructures import Secret
 
-__all__ = ["SessionCookie"]
+__all__ = ["IdCookie", "SessionCookie", "SignedCookie"]
 
 _MAX_READ: Final = 8192
 # Seconds that the clock of another server that signs with the same key may be ahead.
@@ -34,16 +36,16 @@ _EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 class _Signer(TimestampSigner):
-    def __init__(self, secret_key: str, clock: Callable[[], float]) -> None:
-        super().__init__(secret_key)
+    def __init__(self, secret_key: str, clock: Callable[[], float], **options: Any) -> None:
+        super().__init__(secret_key, **options)
         self._clock = clock
 
     def get_timestamp(self) -> int:
         return int(self._clock())
 
 
-class SessionCookie:
-    """Reads the session from a request's cookies and writes it to a Set-Cookie header.
+class SignedCookie:
+    """Reads signed text from a request's cookies and writes it to a Set-Cookie header.
 
     Whoever knows `secret_key` can write any session. Have at least 32 random characters
     (`secrets.token_urlsafe(32)`); that is not enforced, so that a key in use elsewhere can be
@@ -64,6 +66,9 @@ class SessionCookie:
         SettingsError: one of these cannot work; the message says what was expected.
     """
 
+    _signing: ClassVar[dict[str, Any]] = {}
+    """How it is signed, where that is not itsdangerous' default."""
+
     def __init__(
         self,
         secret_key: str | Secret,
@@ -83,57 +88,37 @@ class SessionCookie:
         self._flags += "; secure" if https_only else ""
         self._flags += f"; domain={domain}" if domain is not None else ""
         self._check(same_site, https_only, domain)
-        self._signer = _Signer(_read_key(secret_key), clock)
+        self._signer = _Signer(_read_key(secret_key), clock, **self._signing)
 
-    def load(self, cookies: Mapping[str, str]) -> Session:
-        """The session in these cookies, empty if there is none that can be trusted.
-
-        Tampered, expired, signed with another key, larger than 8 KiB, not an object: all of that is
-        an empty session. Never raises.
-        """
+    def read(self, cookies: Mapping[str, str]) -> bytes | None:
+        """Return what was signed, None if there is nothing that can be trusted; never raises."""
         value = cookies.get(self.name, "")
         if not value or len(value) > _MAX_READ:
-            return Session()
+            return None
         try:
             signed, signed_at = self._signer.unsign(value, return_timestamp=True)
-            text = b64decode(signed).decode()
-            data: Any = json.loads(text)
-        except (BadSignature, ValueError, OverflowError, OSError, RecursionError):
-            return Session()
-        if not isinstance(data, dict) or not data or self._is_expired(signed_at.timestamp()):
-            return Session()
-        session = Session(data)
-        session.stored = text
-        return session
-
-    def header(self, session: Session) -> str | None:
-        """The value of Set-Cookie that brings the client up to date, None if it is already.
-
-        An empty session deletes a cookie that held a valid one.
-
-        Raises:
-            SessionError: a value is not JSON, or the cookie is larger than the 4,096 bytes that
-                browsers keep.
-        """
-        if not session:
-            return self._write("null", f"expires={_EPOCH}; ") if session.stored else None
-        text = _encode(session)
-        if not session.modified and text == session.stored:
+        except (BadSignature, ValueError, OverflowError, OSError):
             return None
-        value = self._signer.sign(b64encode(text.encode())).decode()
-        size = len(self.name) + len(value)
-        if size > _MAX_WRITTEN:
-            raise SessionError(
-                f"the session takes {size} bytes as a cookie, browsers keep {_MAX_WRITTEN}; "
-                "store the data on the server and only its key in the session"
-            )
-        return self._write(value, f"Max-Age={self._max_age}; " if self._max_age is not None else "")
+        return None if self._is_expired(signed_at.timestamp()) else signed
+
+    def sign(self, content: bytes) -> str:
+        """Return the cookie's value that says `content`."""
+        return self._signer.sign(content).decode()
+
+    def write(self, value: str) -> str:
+        """Return the Set-Cookie header that gives the cookie this value."""
+        lifetime = f"Max-Age={self._max_age}; " if self._max_age is not None else ""
+        return self._header(value, lifetime)
+
+    def erase(self) -> str:
+        """Return the Set-Cookie header that deletes the cookie."""
+        return self._header("null", f"expires={_EPOCH}; ")
 
     def _is_expired(self, signed_at: float) -> bool:
         age = self._signer.get_timestamp() - signed_at
         return self._max_age is not None and not -_MAX_SKEW <= age <= self._max_age
 
-    def _write(self, value: str, lifetime: str) -> str:
+    def _header(self, value: str, lifetime: str) -> str:
         return f"{self.name}={value}; path={self._path}; {lifetime}{self._flags}"
 
     def _check(self, same_site: str, https_only: bool, domain: str | None) -> None:
@@ -149,6 +134,74 @@ class SessionCookie:
             raise _wrong("same_site", "'lax', 'strict' or 'none'", same_site)
         if same_site == "none" and not https_only:
             raise _wrong("same_site", "https_only=True beside it, or browsers drop it", same_site)
+
+
+class SessionCookie(SignedCookie):
+    """Reads the session from a request's cookies and writes it to a Set-Cookie header.
+
+    Args and errors are those of `SignedCookie`.
+    """
+
+    def load(self, cookies: Mapping[str, str]) -> Session:
+        """The session in these cookies, empty if there is none that can be trusted.
+
+        Tampered, expired, signed with another key, larger than 8 KiB, not an object: all of that is
+        an empty session. Never raises.
+        """
+        signed = self.read(cookies)
+        if signed is None:
+            return Session()
+        try:
+            text = b64decode(signed).decode()
+            data: Any = json.loads(text)
+        except (ValueError, RecursionError):
+            return Session()
+        if not isinstance(data, dict) or not data:
+            return Session()
+        session = Session(data)
+        session.stored = text
+        return session
+
+    def header(self, session: Session) -> str | None:
+        """The value of Set-Cookie that brings the client up to date, None if it is already.
+
+        An empty session deletes a cookie that held a valid one.
+
+        Raises:
+            SessionError: a value is not JSON, or the cookie is larger than the 4,096 bytes that
+                browsers keep.
+        """
+        if not session:
+            return self.erase() if session.stored else None
+        text = _encode(session)
+        if not session.modified and text == session.stored:
+            return None
+        value = self.sign(b64encode(text.encode()))
+        size = len(self.name) + len(value)
+        if size > _MAX_WRITTEN:
+            raise SessionError(
+                f"the session takes {size} bytes as a cookie, browsers keep {_MAX_WRITTEN}; "
+                "store the data on the server and only its key in the session"
+            )
+        return self.write(value)
+
+
+class IdCookie(SignedCookie):
+    """Reads and writes the id of a session that a store holds; args are those of `SignedCookie`."""
+
+    _signing: ClassVar[dict[str, Any]] = {
+        "salt": b"wirework.session",
+        "key_derivation": "hmac",
+        "digest_method": hashlib.sha256,
+    }
+
+    def id_in(self, cookies: Mapping[str, str]) -> str:
+        """Return the id in these cookies, empty if there is none that can be trusted."""
+        return (self.read(cookies) or b"").decode("ascii", "replace")
+
+    def header(self, id: str) -> str:
+        """Return the Set-Cookie header that carries `id`."""
+        return self.write(self.sign(id.encode()))
 
 
 def _wrong(name: str, expected: str, got: object) -> SettingsError:

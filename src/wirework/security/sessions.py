@@ -1,4 +1,4 @@
-"""The session: a dict that lives in a signed cookie and knows whether it was written."""
+"""The session: a dict that HTTP routes and sockets share, and that knows whether it was written."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ class Session(dict[str, Any]):
 
     The visitor can read the session (it is signed, not encrypted) and can send an older one again
     until that expires.
+
+    With `App(sessions=...)` a store holds it instead, and the cookie only its id. It is a
+    `StoredSession` then, which can be written after the answer too.
     """
 
     accessed: bool = False
@@ -34,13 +37,48 @@ class Session(dict[str, Any]):
     _is_locked: bool = False
 
     def lock(self) -> None:
-        """Refuse every write from now on; for whoever has sent the handshake's answer."""
+        """Take note that the answer, and with it the cookie, has gone: no write passes any more."""
         self._is_locked = True
 
     @property
     def is_locked(self) -> bool:
         """Whether the time for writing has passed."""
         return self._is_locked
+
+    @property
+    def id(self) -> str:
+        """The id in the store; empty where there is no store, or nothing was saved yet."""
+        return ""
+
+    def renew(self) -> None:
+        """Take another id, against fixation; call it where somebody logs in.
+
+        A session that lives in its cookie has none: it is sent anew.
+
+        Raises:
+            SessionError: the answer has gone, so that the cookie cannot carry another id.
+        """
+        self.mark_modified()
+
+    async def save(self) -> None:
+        """Write to the store what has changed; nothing is to be done without a store.
+
+        Raises:
+            SessionEnded: there is something to write, but the session was deleted or has expired.
+            SessionError: a value is not JSON, or the session is too large; the changes are dropped.
+        """
+
+    async def reload(self) -> None:
+        """Read from the store what others have changed; own changes that are not saved are kept.
+
+        Raises:
+            SessionEnded: the session was deleted, or has expired.
+            SessionError: there is no store.
+        """
+        raise SessionError(
+            "the session lives in its cookie and cannot be read again: "
+            "give the application sessions=MemorySessions() or another store"
+        )
 
     def mark_accessed(self) -> None:
         """Note that the session was asked for; Starlette's `request.session` calls it."""
@@ -57,19 +95,19 @@ class Session(dict[str, Any]):
         self.modified = True
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.mark_modified()
+        self._note(key)
         super().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
-        self.mark_modified()
+        self._note(key)
         super().__delitem__(key)
 
     def __ior__(self, other: Any, /) -> Self:  # type: ignore[override,misc]
-        self.mark_modified()
-        return super().__ior__(other)
+        self.update(other)
+        return self
 
     def clear(self) -> None:
-        """Remove everything; the cookie is then deleted."""
+        """Remove everything, and end the session; its cookie is then deleted."""
         self.mark_modified()
         super().clear()
 
@@ -77,25 +115,32 @@ class Session(dict[str, Any]):
         """Remove a key and return its value; as `dict.pop`."""
         self._refuse_if_locked()
         if key in self:
-            self.mark_modified()
+            self._note(key)
         return super().pop(key, *default)
 
     def popitem(self) -> tuple[str, Any]:
         """Remove the newest item and return it; as `dict.popitem`."""
         self.mark_modified()
-        return super().popitem()
+        key, value = super().popitem()
+        self._note(key)
+        return key, value
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:
         """Return the value of a key, set to `default` before if absent; as `dict.setdefault`."""
         self._refuse_if_locked()
         if key not in self:
-            self.mark_modified()
+            self._note(key)
         return super().setdefault(key, default)
 
     def update(self, *other: Any, **items: Any) -> None:
         """Set several items; as `dict.update`."""
+        values = dict(*other, **items)
+        self._note(*values)
+        super().update(values)
+
+    def _note(self, *keys: str) -> None:
+        """Take note that the values of these keys are written."""
         self.mark_modified()
-        super().update(*other, **items)
 
     def _refuse_if_locked(self) -> None:
         if self._is_locked:
