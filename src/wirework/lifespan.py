@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
-from . import closecodes
-from .connection import Connection, State
 from .types import ASGIApp, Message, Receive, Scope, SendMessage
 
-__all__ = ["Lifespan", "end_connections", "has_lifespan", "inner_lifespan", "serve_lifespan"]
+__all__ = ["Lifespan", "has_lifespan", "inner_lifespan", "serve_lifespan"]
 
 logger = logging.getLogger("wirework")
-
-_TURN = 0.01
-"""Seconds between two looks at connections that are ending."""
-
-_FLUSH = 0.5
-"""Seconds for the last frames of connections whose handlers have ended."""
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 """`lifespan(app)`: an async context manager; a mapping that it yields becomes the scope's state."""
@@ -42,35 +34,14 @@ async def serve_lifespan(
             await send({"type": "lifespan.startup.complete"})
             is_started = True
             await receive()
+    except asyncio.CancelledError:  # a server that does not wait for the end
+        raise
     except BaseException as error:
         kind = "shutdown" if is_started else "startup"
         logger.error("%s failed", kind, exc_info=error)
         await send({"type": f"lifespan.{kind}.failed", "message": f"{type(error).__name__}"})
         raise
     await send({"type": "lifespan.shutdown.complete"})
-
-
-async def end_connections(connections: Iterable[Connection], seconds: float) -> None:
-    """Close what is still open with 1012, and wait for handlers and hooks, at most `seconds`.
-
-    Servers differ: Uvicorn has ended every connection before it stops the application, Hypercorn
-    has cancelled them, Granian leaves them to the application and then ends the process.
-    """
-    accepted = [found for found in connections if found.is_accepted]
-    for connection in accepted:
-        connection.close(closecodes.RESTARTING)
-    if not await _until(lambda: all(found.is_finished for found in accepted), seconds):
-        logger.error("a connection's handlers did not end within %s s", seconds)
-    await _until(lambda: all(found.state is State.CLOSED for found in accepted), _FLUSH)
-
-
-async def _until(is_so: Callable[[], bool], seconds: float) -> bool:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not is_so():
-        if asyncio.get_running_loop().time() > deadline:
-            return False
-        await asyncio.sleep(_TURN)
-    return True
 
 
 def has_lifespan(app: object) -> bool:

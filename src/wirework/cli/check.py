@@ -18,7 +18,7 @@ from ..handlers import ConnectionHandler, Endpoint
 from ..reception import Target
 from ..security.auth import Anyone
 from ..session import MessageEndpoint
-from .findings import Finding, Level, origin_findings, settings_findings
+from .findings import Finding, Level, metrics_findings, origin_findings, settings_findings
 from .run import RunError
 
 __all__ = ["Report", "RouteReport", "check", "to_json", "to_text"]
@@ -80,7 +80,8 @@ def check(target: str, app: Any, *, ignored: Collection[str] = ()) -> Report:
             " name the App that it mounts"
         )
     app.check_methods()
-    settings = [each for each in settings_findings(app.settings) if each.code not in ignored]
+    found = [*settings_findings(app.settings), *metrics_findings(app.metrics)]
+    settings = [each for each in found if each.code not in ignored]
     routes = [_route(app, path, target, ignored) for path, target in app.websocket_routes()]
     return Report(target=target, routes=routes, findings=settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import WireworkError
+from ..json import MsgspecAdapter
+from ..publisher import Publisher
 from .check import check as check_app
 from .check import to_json, to_text
 from .run import Options, RunError, load, serve
@@ -100,3 +103,34 @@ def check(
     for line in lines:
         typer.echo(line)
     raise typer.Exit(int(report.has_failed(strict=strict)))
+
+
+@cli.command()
+def publish(
+    channel: Annotated[str, typer.Argument(help="The channel's name, such as chat:42.")],
+    data: Annotated[str, typer.Argument(help="JSON; - reads it from standard input.")],
+    broker: Annotated[
+        str, typer.Option(help="redis://... or nats://...", envvar="WIREWORK_BROKER")
+    ],
+    prefix: Annotated[
+        str, typer.Option(help="The setting broker_prefix.", envvar="WIREWORK_BROKER_PREFIX")
+    ] = "wirework",
+    key: Annotated[str, typer.Option(help="In mode latest, which value it is.")] = "",
+    idempotency_key: Annotated[
+        str, typer.Option(help="The same within 5 minutes is published once.")
+    ] = "",
+) -> None:
+    """Publish JSON in a channel of applications that use the same broker."""
+    text = sys.stdin.read() if data == "-" else data
+    try:
+        publisher = Publisher(broker, prefix=prefix)
+        try:
+            position = publisher.publish_now(
+                channel, MsgspecAdapter().decode(text), key=key, idempotency_key=idempotency_key
+            )
+        finally:
+            publisher.close_now()
+    except WireworkError as error:
+        typer.echo(f"wirework publish: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo("published" if position is None else f"{position.epoch} {position.offset}")

@@ -8,10 +8,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ..observe import Metrics
 from ..security.origin import OriginPolicy
 from ..settings import Settings
 
-__all__ = ["Finding", "Level", "origin_findings", "settings_findings"]
+__all__ = ["Finding", "Level", "metrics_findings", "origin_findings", "settings_findings"]
 
 Level: TypeAlias = Literal["error", "warning", "note"]
 _Findings: TypeAlias = Iterator["Finding"]
@@ -37,6 +38,15 @@ def settings_findings(settings: Settings) -> list[Finding]:
     """Return what is open in the settings of an application."""
     parts = (_debug, _secret, _cookie, _limits, _proxies)
     return [finding for part in parts for finding in part(settings)]
+
+
+def metrics_findings(metrics: Metrics | None) -> list[Finding]:
+    """Return what is open in the metrics of an application."""
+    if metrics is None or not metrics.is_public:
+        return []
+    told = f"who reaches {metrics.path} learns which routes there are, and how busy they are"
+    remedy = "keep strangers away, or give Metrics a token"
+    return [Finding("warning", "public-metrics", f"{told}; {remedy}")]
 
 
 def origin_findings(policy: OriginPolicy, settings: Settings) -> list[Finding]:

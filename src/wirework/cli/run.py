@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -12,10 +14,20 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Options", "RunError", "describe", "load", "serve"]
+from ..channels.directory import Channels
+from ..security.session_store import MemorySessions
+from ..settings import Settings
+from ..shutdown import IMMEDIATE
+
+__all__ = ["Options", "RunError", "describe", "load", "serve", "stop_timeout"]
 
 _NATIVE = "wirework.transports.native:NativeProtocol"
 _HTTP = "wirework.transports.native:HttpProtocol"
+_DEFAULTS = Settings()
+_MARGIN = 6.0
+"""Seconds beyond `drain_timeout`, for cleanup and disconnect hooks."""
+_RELOAD = 2
+"""Seconds for all of it where the server starts again because of a change."""
 
 
 class RunError(Exception):
@@ -54,14 +66,19 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     _check(options)
     app = load(options.app)
     _check_proxies(app, options)
+    _check_sessions(app, options)
+    _check_broker(app, options)
     if options.port == 0:
         options = msgspec.structs.replace(options, port=_free_port(options.host))
     for line in describe(app, options):
         say(line)
+    if options.reload:
+        os.environ[IMMEDIATE] = "1"
+    seconds = _RELOAD if options.reload else stop_timeout(app)
     if options.server == "granian":
-        _run_granian(options)
+        _run_granian(options, stop_timeout=seconds)
     else:
-        _run_uvicorn(options, has_own_proxies=_trusts_proxies(app))
+        _run_uvicorn(options, stop_timeout=seconds, has_own_proxies=_trusts_proxies(app))
 
 
 def describe(app: Any, options: Options) -> list[str]:
@@ -132,9 +149,34 @@ def _check_proxies(app: Any, options: Options) -> None:
         )
 
 
+def _check_sessions(app: Any, options: Options) -> None:
+    if options.workers > 1 and isinstance(getattr(app, "sessions", None), MemorySessions):
+        raise RunError(
+            "MemorySessions knows the sessions of one process alone, and each worker is one;"
+            " leave out --workers, or give the application a store that they share"
+        )
+
+
+def _check_broker(app: Any, options: Options) -> None:
+    channels = getattr(app, "channels", None)
+    if options.workers == 1 or not isinstance(channels, Channels):
+        return
+    if len(channels) and not channels.hub.broker.is_shared:
+        raise RunError(
+            "the broker memory:// knows the channels of one process alone, and each worker is one;"
+            " leave out --workers, or set broker, such as WIREWORK_BROKER=redis://..."
+        )
+
+
 def _trusts_proxies(app: Any) -> bool:
     """Whether the application reads the headers of proxies itself."""
     return bool(getattr(getattr(app, "settings", None), "trusted_proxies", ()))
+
+
+def stop_timeout(app: Any) -> int:
+    """Return after how many seconds the server ends what `app` has not, at shutdown."""
+    settings = getattr(app, "settings", None)
+    return math.ceil(getattr(settings, "drain_timeout", _DEFAULTS.drain_timeout) + _MARGIN)
 
 
 def _free_port(host: str) -> int:
@@ -151,24 +193,23 @@ def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _run_uvicorn(options: Options, *, has_own_proxies: bool) -> None:
-    import uvicorn
+def _run_uvicorn(options: Options, *, stop_timeout: int, has_own_proxies: bool) -> None:
+    from . import with_uvicorn
 
     is_native = options.carrier == "native"
-    uvicorn.run(
-        options.app,
+    with_uvicorn.run(
+        app=options.app,
         host=options.host,
         port=options.port,
         workers=options.workers,
         reload=options.reload,
-        app_dir=str(Path.cwd()),
         loop="uvloop" if _has("uvloop") else "asyncio",
-        http=_HTTP if is_native and _has("httptools") else "auto",
+        http=_HTTP if _has("httptools") else "auto",
         ws=_NATIVE if is_native else "auto",
         ws_per_message_deflate=False,
         access_log=options.access_log,
         log_level="warning" if not options.access_log else "info",
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=stop_timeout,
         ssl_certfile=None if options.ssl_certfile is None else str(options.ssl_certfile),
         ssl_keyfile=None if options.ssl_keyfile is None else str(options.ssl_keyfile),
         root_path=options.root_path,
@@ -177,11 +218,12 @@ def _run_uvicorn(options: Options, *, has_own_proxies: bool) -> None:
     )
 
 
-def _run_granian(options: Options) -> None:
+def _run_granian(options: Options, *, stop_timeout: int) -> None:
     from granian.constants import Interfaces
-    from granian.server import Server
 
-    server: Any = Server(
+    from . import with_granian
+
+    with_granian.run(
         options.app,
         address=options.host,
         port=options.port,
@@ -192,5 +234,5 @@ def _run_granian(options: Options) -> None:
         ssl_cert=options.ssl_certfile,
         ssl_key=options.ssl_keyfile,
         url_path_prefix=options.root_path or None,
+        workers_kill_timeout=stop_timeout,
     )
-    server.serve()

@@ -11,6 +11,7 @@ from .. import closecodes
 from ..connection import TEXT, Connection, State
 from ..types import HeaderList, Message, Receive, Scope, SendMessage
 from .base import Application
+from .head import fault_of
 
 __all__ = ["AsgiLink", "serve"]
 
@@ -32,11 +33,15 @@ async def serve(app: Application, scope: Scope, receive: Receive, send: SendMess
     if message["type"] != "websocket.connect":
         return
     link = AsgiLink(scope, receive, send)
-    link.connection = connection = Connection(link, app.settings)
+    link.connection = connection = app.new_connection(link)
     connection.on_finished = link.finished.set
     link.reader = asyncio.create_task(link.read())
     link.opening = asyncio.current_task()
     try:
+        if fault := fault_of(scope["headers"]):
+            logger.info("refused a handshake of %r: %s", scope["path"], fault)
+            await link.refuse(400, (), fault.encode())
+            return
         await app.connect(connection, scope)
         link.opening = None
         await link.finished.wait()

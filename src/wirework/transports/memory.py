@@ -6,7 +6,7 @@ import asyncio
 from typing import ClassVar, NamedTuple
 
 from .. import closecodes
-from ..connection import TEXT, Connection, State
+from ..connection import TEXT, State
 from ..types import Frame, HeaderList, Scope
 from .base import Application
 
@@ -53,7 +53,7 @@ class MemoryPeer:
         """Cleared while the server asks for no more frames."""
         self.readable.set()
         self.finished = asyncio.Event()
-        self.connection = Connection(self, app.settings)
+        self.connection = app.new_connection(self)
         self.connection.on_finished = self.finished.set
         self._reads = True
         self._task = asyncio.create_task(self._serve(app, scope))

@@ -18,6 +18,7 @@ from .. import closecodes
 from ..connection import TEXT, Connection, State
 from ..types import HeaderList
 from .base import Application
+from .head import fault_of
 from .rsgi_http import serve_http
 from .rsgi_scope import Inbound, RsgiScope, WebSocketProtocol, WebSocketTransport, asgi_scope
 from .rsgi_worker import Host, Worker, start, stop, worker_of
@@ -51,13 +52,18 @@ async def serve_websocket(
         logger.info("refused a handshake by %s with %s: %s", scope.method, status, scope.path)
         protocol.close(status)
         return
+    request = asgi_scope(scope, worker.state)
+    if fault := fault_of(request["headers"]):
+        logger.info("refused a handshake of %r: %s", scope.path, fault)
+        protocol.close(400)
+        return
     link = RsgiLink(protocol, worker, scope.path)
-    link.connection = connection = Connection(link, app.settings)
+    link.connection = connection = app.new_connection(link)
     connection.on_finished = link.finished.set
     link.opening = asyncio.current_task()
     worker.links.add(link)
     try:
-        await app.connect(connection, asgi_scope(scope, worker.state))
+        await app.connect(connection, request)
         link.opening = None
         await link.finished.wait()
         if connection.is_accepted:
@@ -71,6 +77,15 @@ async def serve_websocket(
     finally:
         worker.links.discard(link)
         link.end()
+
+
+class _Gone:
+    """Stands for a protocol that was let go of: Granian keeps the socket as long as that lives."""
+
+    async def accept(self) -> WebSocketTransport:
+        raise ConnectionError("the connection has ended")
+
+    def close(self, status: int | None = None, /) -> None: ...
 
 
 class RsgiLink:
@@ -175,6 +190,7 @@ class RsgiLink:
         try:
             message = future.result()
         except Exception as error:
+            _forget_frames(error)
             logger.debug("%s: nothing more to receive: %r", self.connection.id, error)
             self._ended(closecodes.ABNORMAL)
             return
@@ -239,6 +255,7 @@ class RsgiLink:
             future.result()
         except Exception as error:
             # The peer has gone. Reading tells so too, after what arrived before: wait for that.
+            _forget_frames(error)
             logger.debug("%s: the server could not send: %r", self.connection.id, error)
             self.connection.take_many(sys.maxsize)
         self._send()
@@ -272,13 +289,10 @@ class RsgiLink:
         return True
 
     def leave(self) -> None:
-        """Begin to end because the worker stops."""
-        connection = self.connection
-        if connection.is_answered:
-            connection.close(closecodes.RESTARTING, "restarting")
-        else:
+        """Refuse a handshake that is not answered, because the worker stops."""
+        if not self.connection.is_answered:
             self.abort()
-            connection.lost(closecodes.RESTARTING)
+            self.connection.lost(closecodes.RESTARTING)
 
     def end(self) -> None:
         """Let go of everything; a handshake that nobody answered is refused."""
@@ -286,6 +300,7 @@ class RsgiLink:
             self._protocol.close(500)
         self.connection.lost()
         self._let_go()
+        self._protocol = _Gone()
         self.finished.set()
 
     # --- what cannot be carried -----------------------------------------------------------------
@@ -305,3 +320,11 @@ class RsgiLink:
         if kind not in _said:
             _said.add(kind)
             logger.warning(f"%s: RSGI cannot carry {text} (said once)", self._path, *values)
+
+
+def _forget_frames(error: Exception) -> None:
+    """Break the circle of a future, its error, and the frame that has asked for it.
+
+    The garbage collector cannot: Granian's futures do not tell it what they hold.
+    """
+    error.__traceback__ = None

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -26,8 +27,8 @@ __all__ = ["Host", "Worker", "start", "stop", "worker_of"]
 
 logger = logging.getLogger("wirework")
 
-_GRACE = 5.0
-"""Seconds that handlers and hooks have at the end."""
+_FLUSH = 5.0
+"""Seconds for the last frames of connections whose handlers have ended."""
 
 _SETTLE = 0.2
 """Seconds for the server to write its last answers: stopped before, it waits for them for ever."""
@@ -87,16 +88,17 @@ class Worker:
             started.set()
             await self._stopped.wait()
 
-    async def drain(self) -> None:
+    async def drain(self, app: Host) -> None:
         """Close every connection; wait until all is sent and handlers and hooks are done."""
         self.is_stopping = True
         links = list(self.links)
+        ending = app.shut_down(spreads=False)  # Granian drops all sockets together in any case
         for link in links:
             link.leave()
+        await ending
         with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE):
+            async with asyncio.timeout(_FLUSH):
                 for link in links:
-                    await link.finished.wait()
                     await link.gone.wait()
         await asyncio.sleep(_SETTLE)
 
@@ -114,15 +116,22 @@ class Worker:
 class HeldSignals:
     """Keeps SIGINT and SIGTERM from the event loop until `before` is done.
 
+    The same signal once more calls `again`. The other one does not: on Ctrl+C a worker gets SIGINT,
+    and SIGTERM from its parent.
+
     Python writes the number of every signal to a descriptor that the event loop reads. This one
     takes that descriptor's place and passes the numbers on.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, before: Callable[[], Coroutine[Any, Any, None]]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        before: Callable[[], Coroutine[Any, Any, None]],
+        again: Callable[[], object],
     ) -> None:
         self._loop = loop
         self._before = before
+        self._again = again
         self._waiting: asyncio.Task[None] | None = None
         self._held = b""
         self._ours, self._written = socket.socketpair()
@@ -157,6 +166,8 @@ class HeldSignals:
     def _read(self) -> None:
         numbers = self._ours.recv(4096)
         held = bytes(number for number in numbers if number in _ENDING)
+        if not set(held).isdisjoint(self._held):
+            self._again()
         self._held += held
         if len(held) < len(numbers):
             self._pass_on(bytes(number for number in numbers if number not in _ENDING))
@@ -197,11 +208,11 @@ def start(app: Host, loop: asyncio.AbstractEventLoop) -> None:
         logger.error("startup failed: %s: %s", type(error).__name__, error)
         raise
     if sys.platform != "win32":
-        loop.call_soon(_hold_signals, worker, loop)
+        loop.call_soon(_hold_signals, app, worker, loop)
 
 
-def _hold_signals(worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
-    signals = HeldSignals(loop, worker.drain)
+def _hold_signals(app: Host, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+    signals = HeldSignals(loop, partial(worker.drain, app), partial(app.shut_down, at_once=True))
     try:
         signals.hold()
     except ValueError:

@@ -94,6 +94,9 @@ class AsgiBridge:
         self._queue({"type": "websocket.disconnect", "code": code, "reason": reason})
         self._wake_writer()
 
+    def met(self, limit: str) -> None:
+        """Nobody counts for other applications."""
+
     def pong(self) -> None:
         """The peer has answered a ping."""
         if self._pong_due is not None and not self._has_ended:

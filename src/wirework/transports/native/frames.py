@@ -10,7 +10,7 @@ from typing import Final
 
 from ...types import HeaderList
 
-__all__ = ["SHORT", "close_frame", "control_frame", "frame_header", "response", "switching"]
+__all__ = ["SHORT_TEXT", "close_frame", "control_frame", "frame_header", "response", "switching"]
 
 CLOSE: Final = 8
 PING: Final = 9
@@ -21,10 +21,8 @@ _SWITCHING: Final = (
     b"Sec-WebSocket-Accept: "
 )
 
-SHORT: Final = {
-    opcode: tuple(bytes((0x80 | opcode, size)) for size in range(126)) for opcode in (1, 2)
-}
-"""Headers of whole text and binary frames under 126 bytes, by opcode and size."""
+SHORT_TEXT: Final = tuple(bytes((0x81, size)) for size in range(126))
+"""Headers of whole text frames under 126 bytes, by size."""
 
 
 def frame_header(opcode: int, size: int) -> bytes:

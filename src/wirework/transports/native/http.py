@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ...app import App
 from ...settings import Settings
 from ...timers import wheel
+from ..head import fault_of
 from .frames import response
 from .protocol import NativeProtocol
 from .upgrade import BadUpgrade, read_upgrade
@@ -78,6 +79,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Nothing came in time; the wheel calls it."""
+        _met(self._config, "head_timeout")
         self.transport.close()
 
     def _leave(self) -> None:
@@ -132,13 +134,25 @@ def _pass_on(transport: Any, data: bytes) -> None:
 @lru_cache(maxsize=16)
 def _bounds_of(app: Any) -> tuple[int, int]:
     """Return how many bytes and headers the head of a request may have, as the application says."""
-    while type(app).__module__.startswith("uvicorn."):
-        app = app.app
-    settings = app.settings if isinstance(app, App) else _DEFAULTS
+    own = _own(app)
+    settings = _DEFAULTS if own is None else own.settings
     return settings.max_header_bytes, settings.max_header_count
 
 
 _DEFAULTS = Settings()
+
+
+def _own(app: Any) -> App | None:
+    """Return the Wirework application that the server was given, without its own wrappers."""
+    while type(app).__module__.startswith("uvicorn."):
+        app = app.app
+    return app if isinstance(app, App) else None
+
+
+def _met(config: Any, limit: str) -> None:
+    app = _own(config.loaded_app)
+    if app is not None:
+        app.met(limit)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -176,6 +190,11 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
         self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, so that no more of them are kept than there may be."""
+        super().on_header(name, value)
+        self._check_head(0)
+
     def on_headers_complete(self) -> None:
         """The head is there: judge its size.
 
@@ -185,10 +204,7 @@ class BoundedHttp(HttpToolsProtocol):
         wheel().forget(self)
         self._head_size = None
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        max_head, max_headers = _bounds_of(self.config.loaded_app)
-        if size > max_head or len(self.headers) > max_headers:
-            self._is_too_large = True
-            raise ValueError("the head of the request is too large")
+        self._check_head(size)
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -203,6 +219,9 @@ class BoundedHttp(HttpToolsProtocol):
         if self.parser.get_http_version() != "1.1":
             self.send_400_response("An upgrade needs HTTP/1.1.")
             return
+        if fault := fault_of(self.headers):
+            self.send_400_response(fault)
+            return
         error: Any = sys.exc_info()[1]
         rest = self._latest[error.args[0] :] if error is not None and error.args else b""
         super().handle_websocket_upgrade()
@@ -214,6 +233,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def tick(self, now: float) -> None:
         """The head did not come in time; the wheel calls it."""
+        _met(self.config, "head_timeout")
         self.transport.close()
 
     def _await_head(self) -> None:
@@ -221,6 +241,14 @@ class BoundedHttp(HttpToolsProtocol):
         clock = wheel()
         clock.watch(self, clock.now() + HEAD_TIMEOUT)
 
+    def _check_head(self, size: int) -> None:
+        max_head, max_headers = _bounds_of(self.config.loaded_app)
+        if size > max_head or len(self.headers) > max_headers:
+            self._is_too_large = True
+            raise ValueError("the head of the request is too large")
+
     def _refuse_head(self) -> None:
+        is_long = len(self.headers) <= _bounds_of(self.config.loaded_app)[1]
+        _met(self.config, "max_header_bytes" if is_long else "max_header_count")
         self.transport.write(response(431, (), b"Request Header Fields Too Large"))
         self.transport.close()

@@ -9,12 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from ... import closecodes
-from ...connection import Connection, Outgoing, State
+from ...connection import TEXT, Connection, State
 from ...handshake import Request
+from ...outbox import Waiting, payload_size
 from ...types import HeaderList, Scope
 from ..base import Application
 from .deflate import Deflater
-from .frames import SHORT, frame_header
+from .frames import SHORT_TEXT, frame_header
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ class NativeLink:
     """What a Wirework connection on the native transport calls."""
 
     __slots__ = (
+        "_app",
         "_flusher",
         "_protocol",
-        "_threshold",
         "connection",
         "is_late",
         "opening",
@@ -74,9 +75,8 @@ class NativeLink:
     def __init__(self, protocol: NativeProtocol, app: Application) -> None:
         self._protocol = protocol
         self._flusher = protocol.flusher
-        settings = app.settings
-        self._threshold = settings.compression_threshold if settings.compression else None
-        self.connection = Connection(self, settings)
+        self._app = app
+        self.connection = app.new_connection(self)
         self.wire: Wire | None = None
         self.opening: asyncio.Task[None] | None = None
         """The task of the handshake, while it may still be cancelled for being too slow."""
@@ -100,7 +100,9 @@ class NativeLink:
             return
         connection = self.connection
         size = self._protocol.size_limit(connection)
-        wire = self._protocol.make_wire(connection, size, self._threshold)
+        settings = self._app.settings
+        threshold = settings.compression_threshold if settings.compression else None
+        wire = self._protocol.make_wire(connection, size, threshold)
         self._protocol.accept(wire, subprotocol, headers)
         wire.on_writable = self.flush
         self.wire = wire
@@ -151,6 +153,10 @@ class NativeLink:
         self.wire = None
         del self.connection
 
+    def leave(self, *, at_once: bool = False) -> None:
+        """The server stops: the application ends its connections, each in its turn."""
+        self._app.shut_down(at_once=at_once)
+
     def flush(self) -> None:
         """Write what is in the outbox, as much as the socket takes, in one write."""
         wire = self.wire
@@ -169,33 +175,40 @@ class NativeLink:
             wire.close(self.connection.close_code, self.connection.close_reason)
 
 
-def _joined(frames: Sequence[Outgoing]) -> bytes:
+def _joined(frames: Sequence[Waiting]) -> bytes:
     if len(frames) == 1:
-        frame = frames[0]
-        wire = frame.wire
-        if wire is None:  # kept for the other connections that it goes to
-            wire = frame.wire = frame_header(frame.opcode, len(frame.data)) + frame.data
-        return wire
+        return _framed(frames[0])
     return b"".join(
         [
-            SHORT[frame.opcode][size] + data
-            if (size := len(data := frame.data)) < 126
-            else frame_header(frame.opcode, size) + data
+            SHORT_TEXT[len(frame)] + frame
+            if type(frame) is bytes and len(frame) < 126
+            else _framed(frame)
             for frame in frames
         ]
     )
 
 
-def _deflated(frames: Sequence[Outgoing], deflater: Deflater) -> bytes:
-    if max([len(frame.data) for frame in frames]) < deflater.threshold:
+def _framed(frame: Waiting) -> bytes:
+    if isinstance(frame, bytes):
+        return frame_header(TEXT, len(frame)) + frame
+    wire = frame.wire
+    if wire is None:  # kept for the other connections that it goes to
+        wire = frame.wire = frame_header(frame.opcode, len(frame.data)) + frame.data
+    return wire
+
+
+def _deflated(frames: Sequence[Waiting], deflater: Deflater) -> bytes:
+    if max([payload_size(frame) for frame in frames]) < deflater.threshold:
         return _joined(frames)
     return b"".join([_deflated_frame(frame, deflater) for frame in frames])
 
 
-def _deflated_frame(frame: Outgoing, deflater: Deflater) -> bytes:
+def _deflated_frame(frame: Waiting, deflater: Deflater) -> bytes:
     """Return a frame, compressed once for all connections with the usual window."""
-    if len(frame.data) < deflater.threshold:
-        return _joined([frame])
+    if payload_size(frame) < deflater.threshold:
+        return _framed(frame)
+    if isinstance(frame, bytes):
+        return deflater.frame(TEXT, frame)
     if not deflater.is_shared:
         return deflater.frame(frame.opcode, frame.data)
     if frame.deflated is None:

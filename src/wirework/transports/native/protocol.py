@@ -33,6 +33,9 @@ logger = logging.getLogger("uvicorn.error")
 _MAX_EARLY = 64 * 1024
 """Bytes kept that come before the handshake is answered; then the socket is not read."""
 
+_RETRY = "5"
+"""Seconds until another server will do, we hope."""
+
 _PROXIED: Final = frozenset((b"x-forwarded-for", b"x-forwarded-proto"))
 """What Uvicorn's middleware for proxies looks at."""
 
@@ -131,15 +134,23 @@ class NativeProtocol(asyncio.Protocol):
             self.wire.resume_writing()
 
     def shutdown(self) -> None:
-        """Uvicorn shuts down: end this connection."""
-        sink = self._sink
+        """Uvicorn shuts down: end this connection; one of a Wirework application in its turn."""
+        sink, link = self._sink, self._link
+        if link is not None:
+            link.leave()
         if self.wire is not None:
-            self.wire.fail(closecodes.RESTARTING, "")
+            if link is None:
+                self.wire.fail(closecodes.RESTARTING, "")
         elif sink is not None and not self.is_answered:
-            self.refuse(503, (), b"")
+            self.refuse(503, (("Retry-After", _RETRY),), b"")
             sink.lost(closecodes.RESTARTING)
         else:
             self.transport.close()
+
+    def hurry(self) -> None:
+        """Uvicorn was told twice to shut down: wait for nothing."""
+        if self._link is not None:
+            self._link.leave(at_once=True)
 
     # --- what links call ------------------------------------------------------------------------
 

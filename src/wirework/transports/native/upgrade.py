@@ -7,6 +7,8 @@ import re
 from hashlib import sha1
 from typing import Final, NamedTuple
 
+from ..head import HOST
+
 __all__ = ["BadUpgrade", "Upgrade", "accept_key", "read_upgrade"]
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -17,7 +19,6 @@ _FIELDS: Final = re.compile(
 )
 _FIELD: Final = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*+)")
 _TARGET: Final = re.compile(rb"/[\x21\x24-\x7e]*")
-_HOST: Final = re.compile(rb"[0-9A-Za-z\-._~!$&'()*+;=%:\[\]]+")
 
 
 class BadUpgrade(Exception):
@@ -106,7 +107,7 @@ def _has_token(fields: dict[bytes, bytes], name: bytes, token: bytes) -> bool:
 
 
 def _check_fields(fields: dict[bytes, bytes]) -> None:
-    if not _HOST.fullmatch(fields.get(b"host", b"")):
+    if not HOST.fullmatch(fields.get(b"host", b"")):
         raise BadUpgrade("expected one Host header, with one host")
     if not _has_token(fields, b"upgrade", b"websocket"):
         raise BadUpgrade("expected Upgrade: websocket")

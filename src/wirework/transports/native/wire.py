@@ -32,6 +32,9 @@ LINGER = 2.0
 _GATHER = 64 * 1024
 """Bytes that are gathered at most before they are handed to the socket."""
 
+_MOST = 32 * 1024
+"""Bytes of one read: picows doubles its buffer whenever a read has filled it, and what one peer has
+sent is handled before the next peer's turn."""
 _MUCH = 4 * 1024
 """Bytes of one read after which a parser's buffer may have grown."""
 _Utf8 = codecs.getincrementaldecoder("utf-8")
@@ -52,6 +55,9 @@ class Sink(Protocol):
     def lost(self, code: int = ..., reason: str = ...) -> None:
         """The peer has closed, or the socket is gone; once."""
 
+    def met(self, limit: str) -> None:
+        """The peer has met the limit of this name."""
+
 
 class _Nobody:
     """Hears a wire that is gone, so that the wire keeps nobody alive."""
@@ -63,6 +69,8 @@ class _Nobody:
     def pong(self) -> None: ...
 
     def lost(self, code: int = 0, reason: str = "") -> None: ...
+
+    def met(self, limit: str) -> None: ...
 
 
 _NOBODY = _Nobody()
@@ -141,7 +149,10 @@ class Wire(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> Any:
         """Return where to read to; `buffer_updated` follows before anybody else reads."""
         reader = self._reader or self._bench.reader
-        view = reader.view = reader.get_buffer(-1)
+        view = reader.get_buffer(-1)
+        if len(view) > _MOST:
+            view = view[:_MOST]
+        reader.view = view
         return view
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -275,6 +286,8 @@ class Wire(asyncio.BufferedProtocol):
     def fail(self, code: int, reason: str) -> None:
         """Close because the peer broke the protocol: nothing more of it is read."""
         if not self._is_lost:
+            if code == closecodes.MESSAGE_TOO_BIG:
+                self.sink.met("max_message_size")
             self.is_plain = False
             if not self._close_sent:
                 self._close_sent = True
