@@ -18,7 +18,8 @@ from typing import ClassVar, Protocol
 from . import closecodes
 from .deadlines import Deadlines
 from .errors import ConnectionClosed, StateError
-from .outbox import BINARY, TEXT, Outbox, Outgoing, bounds_of
+from .observed import Observed
+from .outbox import BINARY, TEXT, Outbox, Outgoing, Waiting, bounds_of
 from .settings import Settings
 from .timers import wheel
 from .types import Frame, HeaderList, State
@@ -81,6 +82,9 @@ class Link(Protocol):
 class Budget(Protocol):
     """What a connection may send in a while."""
 
+    limit: str
+    """The setting that the last message which was not allowed has met."""
+
     def charge(self, size: int, now: float) -> float:
         """Count a message of `size` bytes; 0.0, or the seconds until it would be allowed."""
 
@@ -92,18 +96,16 @@ class Consumer(Protocol):
         """A frame has arrived, or the connection has ended."""
 
 
-class Connection:
+class Connection(Observed):
     """The state machine. One thread, one event loop; only its transport may feed it."""
 
     __slots__ = (
         "__weakref__",
-        "_bounds",
         "_excess",
-        "_in_bytes",
-        "_paused",
         "_receiver",
         "_room",
         "_waking",
+        "bounds",
         "budget",
         "by_peer",
         "close_code",
@@ -112,10 +114,12 @@ class Connection:
         "deadlines",
         "id",
         "inbox",
+        "inbox_size",
         "intercept",
         "is_accepted",
         "is_awaited",
         "is_finished",
+        "is_paused",
         "link",
         "on_end",
         "on_excess",
@@ -139,6 +143,10 @@ class Connection:
         self.consumer: Consumer | None = None
         self.inbox = _NOTHING
         """Frames that wait to be handled."""
+        self.inbox_size = 0
+        """How much waits there: bytes, or characters of text."""
+        self.is_paused = False
+        """Whether we do not read: what the peer sends is not seen until there is room."""
         self.intercept: Callable[[Frame], bool] | None = None
         """Sees each frame before the inbox; True: it has taken it (answers, heartbeats)."""
         self.outbox = Outbox(bounds_of(settings))
@@ -157,10 +165,8 @@ class Connection:
         self._excess = 0
         self.is_awaited = False
         """Whether somebody is to be told when a frame comes."""
-        self._bounds = bounds_of(settings)
+        self.bounds = bounds_of(settings)
         self.deadlines = Deadlines(settings)
-        self._in_bytes = 0
-        self._paused = False
         self._waking = True
         self._receiver: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -177,7 +183,7 @@ class Connection:
         """Take one complete message from the peer. Frames after the close are ignored."""
         if self.close_code is not None:
             return
-        bounds = self._bounds
+        bounds = self.bounds
         size = len(frame)
         if size > bounds.surely_small and size_of(frame) > bounds.max_message_size:
             self._refuse_size()
@@ -191,7 +197,7 @@ class Connection:
         if inbox is _NOTHING:
             inbox = self.inbox = deque()
         inbox.append(frame)
-        self._in_bytes = waiting = self._in_bytes + size
+        self.inbox_size = waiting = self.inbox_size + size
         if waiting >= bounds.inbox_bytes or len(inbox) >= bounds.inbox_frames:
             self._pause_if_full()
         if self.is_awaited:
@@ -199,9 +205,10 @@ class Connection:
 
     def feed_all(self, frames: list[str]) -> None:
         """Take messages that came together: what `feed` does for each, in less time."""
-        bounds = self._bounds
+        bounds = self.bounds
+        size = sum(map(len, frames))
         is_usual = self.intercept is None and self.budget is None and self.close_code is None
-        if not is_usual or max(map(len, frames)) > bounds.surely_small:
+        if not is_usual or size > bounds.surely_small:
             for frame in frames:
                 self.feed(frame)
             return
@@ -210,8 +217,8 @@ class Connection:
             inbox = self.inbox = deque()
         inbox.extend(frames)
         self.received += len(frames)
-        self._in_bytes += sum(map(len, frames))
-        if self._in_bytes >= bounds.inbox_bytes or len(inbox) >= bounds.inbox_frames:
+        self.inbox_size += size
+        if self.inbox_size >= bounds.inbox_bytes or len(inbox) >= bounds.inbox_frames:
             self._pause()
         if self.is_awaited:
             self._announce()
@@ -236,7 +243,7 @@ class Connection:
             self._release_room()
         return frame
 
-    def take_many(self, max_bytes: int) -> tuple[Sequence[Outgoing], bool]:
+    def take_many(self, max_bytes: int) -> tuple[Sequence[Waiting], bool]:
         """Return the next frames to write, about `max_bytes` of them, and whether that was all.
 
         When it was, the transport sleeps until `wake`.
@@ -251,14 +258,14 @@ class Connection:
 
     def adopt(self, settings: Settings) -> None:
         """Keep to the settings of a route instead of the application's, before the acceptance."""
-        self._bounds = bounds_of(settings)
-        self.outbox = Outbox(self._bounds)
+        self.bounds = bounds_of(settings)
+        self.outbox = Outbox(self.bounds)
         self.deadlines = Deadlines(settings)
 
     @property
     def max_message_size(self) -> int:
         """Bytes of the largest message that it takes."""
-        return self._bounds.max_message_size
+        return self.bounds.max_message_size
 
     @property
     def is_open(self) -> bool:
@@ -345,10 +352,15 @@ class Connection:
     def next_frame(self) -> Frame:
         """Return the oldest frame of an inbox that is not empty."""
         frame = self.inbox.popleft()
-        self._in_bytes -= len(frame)
-        if self._paused and self._has_half_read():
-            self._resume()
+        self.inbox_size -= len(frame)
+        if self.is_paused:
+            self.read_on()
         return frame
+
+    def read_on(self) -> None:
+        """Read again, where the inbox was too full and half of it is handled."""
+        if self.is_paused and self._has_half_read():
+            self._resume()
 
     def sift(self) -> None:
         """Show `intercept` the frames that wait in the inbox; those it takes leave it."""
@@ -357,12 +369,13 @@ class Connection:
         if len(kept) < len(self.inbox):
             self.inbox.clear()
             self.inbox.extend(kept)
-            self._in_bytes = sum(map(len, kept))
-        if self._paused and self._has_half_read():
-            self._resume()
+            self.inbox_size = sum(map(len, kept))
+        self.read_on()
 
-    def push(self, frame: Outgoing) -> None:
+    def push(self, frame: Waiting) -> None:
         """Put `frame` into the outbox; never waits. A full outbox meets the overflow policy.
+
+        Bytes are the payload of a text frame that goes nowhere else.
 
         Raises:
             ConnectionClosed: the connection has ended.
@@ -370,12 +383,13 @@ class Connection:
         if self.close_code is not None and self.state is not State.CONNECTING:
             raise self.closed_error()
         # Within the bounds this is all that adding takes; a call for it would show in benchmarks.
-        outbox, bounds = self.outbox, self._bounds
+        outbox, bounds = self.outbox, self.bounds
         frames = outbox.frames
         if frames is None:
             frames = outbox.frames = deque()
         frames.append(frame)
-        outbox.size = size = outbox.size + len(frame.data)
+        more = len(frame) if isinstance(frame, bytes) else len(frame.data)
+        outbox.size = size = outbox.size + more
         is_calm = size <= bounds.half_bytes and len(frames) <= bounds.half_frames
         if not is_calm and not outbox.keep(frame):
             if self.state is State.CONNECTING:
@@ -459,11 +473,6 @@ class Connection:
         self.deadlines.pong(wheel().now())
 
     @property
-    def is_paused(self) -> bool:
-        """Whether we do not read: what the peer sends is not seen until there is room."""
-        return self._paused
-
-    @property
     def is_writing(self) -> bool:
         """Whether the transport has something to write, or the peer has not answered our close."""
         return self._waking or self.state is State.CLOSING
@@ -495,7 +504,8 @@ class Connection:
         self.link.wake()
 
     def _refuse_size(self) -> None:
-        reason = f"at most {self._bounds.max_message_size} bytes"
+        self.met("max_message_size")
+        reason = f"at most {self.bounds.max_message_size} bytes"
         if self.state is State.CONNECTING:
             self._end(closecodes.MESSAGE_TOO_BIG, reason)
         else:
@@ -508,6 +518,7 @@ class Connection:
             self._excess = 0
             return True
         self._excess += 1
+        self.met(budget.limit)
         is_told = self.on_excess is not None and self.state is State.OPEN and self.on_excess(wait)
         if not is_told or self._excess > _MAX_EXCESS:
             reason = "too many messages"
@@ -525,30 +536,30 @@ class Connection:
     @property
     def _inbox_frames(self) -> int:
         """So many frames may wait until reading stops."""
-        frames = self._bounds.inbox_frames
+        frames = self.bounds.inbox_frames
         return frames if self.intercept is None else frames * _LISTENING
 
     def _pause_if_full(self) -> None:
-        if self._in_bytes >= self._bounds.inbox_bytes or len(self.inbox) >= self._inbox_frames:
+        if self.inbox_size >= self.bounds.inbox_bytes or len(self.inbox) >= self._inbox_frames:
             self._pause()
 
     def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
+        if not self.is_paused:
+            self.is_paused = True
             self.link.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
+        if self.is_paused:
+            self.is_paused = False
             self.link.resume_reading()
 
     def _has_half_read(self) -> bool:
         has_frames_read = len(self.inbox) * 2 <= self._inbox_frames
-        return has_frames_read and self._in_bytes * 2 <= self._bounds.inbox_bytes
+        return has_frames_read and self.inbox_size * 2 <= self.bounds.inbox_bytes
 
     def _forget_inbox(self) -> None:
         self.inbox.clear()
-        self._in_bytes = 0
+        self.inbox_size = 0
 
     def _forget_outbox(self) -> None:
         self.outbox.clear()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import TypeAlias
 
 import msgspec
 
 from .settings import Settings
 
-__all__ = ["BINARY", "TEXT", "Bounds", "Outbox", "Outgoing", "bounds_of"]
+__all__ = ["BINARY", "TEXT", "Bounds", "Outbox", "Outgoing", "Waiting", "bounds_of", "payload_size"]
 
 TEXT = 1
 BINARY = 2
@@ -30,6 +31,10 @@ class Outgoing(msgspec.Struct, gc=False):
     key: str = ""
     wire: bytes | None = None
     deflated: bytes | None = None
+
+
+Waiting: TypeAlias = Outgoing | bytes
+"""What waits in an outbox: bytes are a text frame for this connection alone, the usual one."""
 
 
 class Bounds:
@@ -71,8 +76,8 @@ class Outbox:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self.frames: deque[Outgoing] | None = None
-        """Those that wait; `Connection.push` adds to them.
+        self.frames: deque[Waiting] | None = None
+        """Those that wait; `Connection.push` adds to them, and so does the short way of messages.
 
         None while there are none: an empty deque takes 600 bytes.
         """
@@ -89,9 +94,9 @@ class Outbox:
         return 0 if self.frames is None else len(self.frames)
 
     def __iter__(self) -> Iterator[Outgoing]:
-        return iter(self.frames or ())
+        return map(_outgoing, self.frames or ())
 
-    def keep(self, frame: Outgoing) -> bool:
+    def keep(self, frame: Waiting) -> bool:
         """See to the bounds, now that `frame` was put last and it is more than half full.
 
         False: it is over its bound, and the policy is to close.
@@ -109,17 +114,17 @@ class Outbox:
         frame = frames.popleft()
         if not frames:
             self.frames = None
-        self.size -= len(frame.data)
+        self.size -= payload_size(frame)
         self.taken += 1
         self._ease()
-        return frame
+        return _outgoing(frame)
 
-    def take_many(self, max_bytes: int) -> Sequence[Outgoing]:
+    def take_many(self, max_bytes: int) -> Sequence[Waiting]:
         """Return the next frames: all of them, or as many as reach `max_bytes`."""
         frames = self.frames
         if frames is None:
             return ()
-        taken: Sequence[Outgoing] = frames
+        taken: Sequence[Waiting] = frames
         if self.size <= max_bytes:
             self.frames = None
             self.size = 0
@@ -129,12 +134,12 @@ class Outbox:
         self._ease()
         return taken
 
-    def _take_some(self, frames: deque[Outgoing], max_bytes: int) -> list[Outgoing]:
-        taken: list[Outgoing] = []
+    def _take_some(self, frames: deque[Waiting], max_bytes: int) -> list[Waiting]:
+        taken: list[Waiting] = []
         goal = self.size - max_bytes
         while frames and self.size > goal:
             taken.append(frames.popleft())
-            self.size -= len(taken[-1].data)
+            self.size -= payload_size(taken[-1])
         if not frames:
             self.frames = None
         return taken
@@ -154,29 +159,39 @@ class Outbox:
         bounds = self._bounds
         return self.size > bounds.outbox_bytes or len(self) > bounds.outbox_frames
 
-    def _overflow(self, frames: deque[Outgoing], frame: Outgoing) -> bool:
+    def _overflow(self, frames: deque[Waiting], frame: Waiting) -> bool:
         """Apply the policy to an outbox that is over its bound since `frame` came."""
         policy = self._bounds.overflow
         if policy == "close":
+            self.dropped += len(frames)
             return False
         if policy == "drop_newest":
             self._drop(frames.pop())
             return True
-        if policy == "latest" and frame.key:
+        if policy == "latest" and isinstance(frame, Outgoing) and frame.key:
             self._drop_stream(frames, frame)
         while len(frames) > 1 and self._is_over():
             self._drop(frames.popleft())
         return True
 
-    def _drop(self, frame: Outgoing) -> None:
-        self.size -= len(frame.data)
+    def _drop(self, frame: Waiting) -> None:
+        self.size -= payload_size(frame)
         self.dropped += 1
 
-    def _drop_stream(self, frames: deque[Outgoing], newest: Outgoing) -> None:
+    def _drop_stream(self, frames: deque[Waiting], newest: Outgoing) -> None:
         """Drop what is older than `newest` in its stream."""
         for frame in tuple(frames):
             frames.popleft()
-            if frame.key == newest.key and frame is not newest:
-                self._drop(frame)
-            else:
+            if isinstance(frame, bytes) or frame is newest or frame.key != newest.key:
                 frames.append(frame)
+            else:
+                self._drop(frame)
+
+
+def payload_size(frame: Waiting) -> int:
+    """Return the bytes of its payload."""
+    return len(frame) if isinstance(frame, bytes) else len(frame.data)
+
+
+def _outgoing(frame: Waiting) -> Outgoing:
+    return Outgoing(TEXT, frame) if isinstance(frame, bytes) else frame

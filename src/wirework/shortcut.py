@@ -1,70 +1,89 @@
-"""The short way of a message: for functions that take its payload and no more.
+"""The short way of messages: for functions that take nothing that has to be made or asked for.
 
 What it does is what the session does for every message, without the objects in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .binding.plan import Plan
+import msgspec
+
+from .binding.plan import Context, Plan
 from .commands import Id
 from .dialects.base import Dialect, Quick
 from .dialects.raw import Raw
 from .errors import Close
 from .json import JsonAdapter, MsgspecAdapter
 
-__all__ = ["Lane", "Shortcut", "lane_of", "shortcut_of"]
+__all__ = ["Lane", "Shortcut", "lane_of", "shortcut_of", "shortcut_to"]
 
 _NOT_JSON = frozenset({bytes, bytearray, memoryview, Close})
+_NOT_NAMED = frozenset({msgspec.UnsetType})
+
+
+class Lane(NamedTuple):
+    """The short way of messages of one name."""
+
+    name: str
+    function: Callable[..., Awaitable[Any]]
+    fill: Callable[[Context], Iterable[Any]] | None
+    """From the context, which has the payload, to the arguments; None: the payload is the one."""
+    answer: Callable[[Id, Any], Any] | None = None
+    """From the id of the message and what was returned to what is encoded."""
+    event: Callable[[Any], Any] | None = None
+    """The same where the message has no id; None: what was returned is encoded as it is."""
 
 
 class Shortcut(NamedTuple):
-    """How one message is handled when there is nothing to do around it."""
+    """How the messages of a route are handled when there is nothing to do around them."""
 
-    function: Callable[[Any], Awaitable[Any]]
-    read: Callable[[Any], Any]
-    """From the text of the frame to the argument; whatever it raises, the long way tells better."""
+    read: Callable[[str], Any]
+    """From the text of the frame to the payload, or to a call, whose type tells its lane.
+
+    Whatever it raises, the long way tells better.
+    """
+    lane: Lane | None
+    """That of all messages, where they have no names."""
+    lanes: Mapping[type, Lane]
     encode: Callable[[Any], bytes]
     """From the answer to the payload of a text frame; on any error the long way is taken."""
     special: frozenset[type]
     """Types of answers that take the long way."""
 
 
-class Lane(NamedTuple):
-    """The short way of messages of one name."""
-
-    function: Callable[[Any], Awaitable[Any]]
-    read: Callable[[Any], Any]
-    """From the body to the argument."""
-    write: Callable[[Id | None, Any], bytes]
-    """From the id of the message and the answer to the payload of a text frame."""
-
-
-def lane_of(quick: Quick | None, name: str, plan: Plan, json: JsonAdapter) -> Lane | None:
-    """Return the short way of messages called `name`, where dialect and function allow it."""
-    if quick is None or not plan.takes_only_the_payload:
+def lane_of(
+    quick: Quick | None, name: str, plan: Plan, json: JsonAdapter
+) -> tuple[type, Lane] | None:
+    """Return the type of the calls named `name`, and their lane, where everything allows it."""
+    payload = plan.payload
+    if quick is None or not name or payload is None or not plan.is_simple:
         return None
-    assert plan.payload is not None
-    if type(json) is not MsgspecAdapter or plan.payload.body != "json":
+    if type(json) is not MsgspecAdapter or payload.body != "json":
         return None
-    read = json.bare_decoder(plan.payload.parameters[0].annotation)
-    return Lane(plan.function, read, quick.write(name))
+    call = quick.call(name, payload.type if payload.parameters else None)
+    return call, Lane(name, plan.function, plan.filler(), *quick.answers(name))
+
+
+def shortcut_to(quick: Quick, lanes: Mapping[type, Lane]) -> Shortcut:
+    """Return the short way of messages that have names."""
+    return Shortcut(quick.reader(tuple(lanes)), None, lanes, quick.encode, _NOT_NAMED)
 
 
 def shortcut_of(dialect: Dialect, plan: Plan, json: JsonAdapter) -> Shortcut | None:
-    """Return the short way, where the dialect and the function allow it."""
-    if not isinstance(dialect, Raw) or not plan.takes_only_the_payload:
+    """Return the short way of messages without names, where dialect and function allow it."""
+    payload = plan.payload
+    if not isinstance(dialect, Raw) or payload is None or not plan.is_simple:
         return None
-    assert plan.payload is not None
-    if dialect.mode == "json":
-        read = plan.payload.read_whole
-        encode: Callable[[Any], bytes] = json.encode
-        if type(json) is MsgspecAdapter:
-            read = json.bare_decoder(plan.payload.parameters[0].annotation)
-            encode = json.bare_encode
-        return Shortcut(plan.function, read, encode, _NOT_JSON)
+    lane = Lane("", plan.function, plan.filler())
     if dialect.mode == "text":
-        return Shortcut(plan.function, str, str.encode, frozenset())
-    return None
+        return Shortcut(str, lane, {}, str.encode, frozenset())
+    if dialect.mode != "json":
+        return None
+    read: Callable[[str], Any] = payload.decode if payload.parameters else str
+    encode: Callable[[Any], bytes] = json.encode
+    if type(json) is MsgspecAdapter:
+        encode = json.bare_encode
+        read = json.bare_decoder(payload.type) if payload.parameters else str
+    return Shortcut(read, lane, {}, encode, _NOT_JSON)

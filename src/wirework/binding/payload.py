@@ -50,6 +50,8 @@ class PayloadPlan:
         """Whether the frame itself is the payload: nothing is decoded."""
         self._check_frame_mode()
         self.is_whole = whole or self.is_frame or self._is_one_model()
+        self.type: Any = None
+        """What the payload is decoded into: its one parameter's, or a Struct of them all."""
         self._decode = self._decoder(body) if parameters else None
         self._decode_any = _same if body in ("form", "value") else json.decoder(Any)
         self._convert = self._converter(body) if parameters and wants_data else None
@@ -60,8 +62,11 @@ class PayloadPlan:
         return bool(self.parameters) or self.wants_data
 
     @property
-    def read_whole(self) -> Callable[[Any], Any]:
-        """The function from a body to the one argument; raises what `read` raises."""
+    def decode(self) -> Callable[[Any], Any]:
+        """The function from a body to a `type`, where there are parameters.
+
+        It raises what `read` raises.
+        """
         assert self._decode is not None
         return self._decode
 
@@ -115,11 +120,10 @@ class PayloadPlan:
         return self._guard(form_converter if body == "form" else type(self.json).converter)
 
     def _guard(self, make: Callable[[Any, Any], Callable[[Any], Any]]) -> Callable[[Any], Any]:
-        if self.is_whole:
-            return self._make(make, self.parameters[0].annotation, self.parameters[0])
         for parameter in self.parameters:
             self._make(make, parameter.annotation, parameter)
-        return self._make(make, self._struct(), self.parameters[0])
+        self.type = self.parameters[0].annotation if self.is_whole else self._struct()
+        return self._make(make, self.type, self.parameters[0])
 
     def _make(
         self,

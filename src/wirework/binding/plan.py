@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, Self, TypeAlias
 
 from ..commands import Call
-from ..errors import Problem, ValidationError
+from ..errors import Problem, RegistrationError, ValidationError
 from ..handshake import Handshake
 from .depends import Dependency, Kind, Store, kind_of
 from .payload import PayloadPlan
 from .sources import Reader
 from .validators import Checks
 
-__all__ = ["Context", "Getter", "Plan"]
+__all__ = ["Context", "Getter", "Plan", "check_hook"]
 
 
 class Context:
@@ -66,9 +67,14 @@ class Context:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Release what this call has made; an error goes on, whatever the cleanups make of it."""
+        """Release what this call has made, then save the session.
+
+        An error goes on, whatever the cleanups make of it.
+        """
         if self._passing is not None:
             await self._passing.release(error)
+        if self.handshake.stored is not None:
+            await self.handshake.stored.keep(error)
 
 
 Getter: TypeAlias = Callable[[Context], Any]
@@ -97,18 +103,26 @@ class Plan:
         """Whether it takes the message itself."""
 
     @property
-    def takes_only_the_payload(self) -> bool:
-        """Whether an `async def` takes the whole payload as its one argument, and nothing else."""
-        payload = self.payload
-        return (
-            self.kind == "async"
-            and payload is not None
-            and payload.is_whole
-            and bool(payload.parameters)
-            and not payload.wants_data
-            and len(self.positional) == 1
-            and not (self.named or self.dependencies or self.readers or self.checks)
-        )
+    def is_simple(self) -> bool:
+        """Whether it is an `async def` whose arguments are at hand once the payload is decoded."""
+        has_more = self.named or self.dependencies or self.checks
+        reads_call = self.needs_call or self.reads_message or self.wants_data
+        return self.kind == "async" and not (has_more or reads_call)
+
+    def filler(self) -> Callable[[Context], Iterable[Any]] | None:
+        """Return what makes the arguments of a simple function from a context with its payload.
+
+        None: the payload itself is the only one.
+        """
+        getters, payload = self.positional, self.payload
+        names = [each.name for each in payload.parameters] if payload is not None else []
+        if payload is None or len(names) != len(getters):
+            return lambda context: [get(context) for get in getters]
+        if payload.is_whole and names:
+            return None
+        if len(names) > 1:
+            return attrgetter(*[f"payload.{name}" for name in names])
+        return lambda context: [get(context) for get in getters]
 
     async def bind(self, context: Context) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments.
@@ -156,3 +170,18 @@ class Plan:
     def _all_plans(self) -> list[Plan]:
         nested = [plan for each in self.dependencies for plan in each.plan_now()._all_plans()]
         return [self, *nested]
+
+
+def check_hook(plan: Plan) -> None:
+    """Refuse a hook that is a generator: it is called once and returns.
+
+    Raises:
+        RegistrationError: it is.
+    """
+    if plan.kind not in ("async", "sync"):
+        article = "an" if plan.kind[0] == "a" else "a"
+        raise RegistrationError(
+            plan.where,
+            f"it is called once and returns, this is {article} {plan.kind}",
+            "write a def or an async def without yield",
+        )

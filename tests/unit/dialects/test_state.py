@@ -10,6 +10,7 @@ from tests.unit.dialects.frames import frames, json_values
 from tests.unit.dialects.vectors import check, load
 from wirework.commands import Authenticate, Call, Disconnect, Event, Failure, Ready, Result
 from wirework.dialects import Codec, Dialect, State
+from wirework.dialects.channels import CHANNEL_WORDS
 from wirework.errors import MalformedMessage
 from wirework.json import JsonAdapter, MsgspecAdapter, OrjsonAdapter, StdlibAdapter
 
@@ -40,7 +41,7 @@ def test_state_is_a_dialect_of_values_with_names() -> None:
     assert (dialect.name, dialect.body) == ("state", "value")
     assert (dialect.has_names, dialect.has_statuses, dialect.one_call) == (True, False, False)
     assert (dialect.can_authenticate, dialect.ready) == (True, False)
-    assert dialect.reserved == {"initialised", "error"}
+    assert dialect.reserved == {"initialised", "error"} | CHANNEL_WORDS
 
 
 def test_a_dialect_shows_its_options() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.applications import Gate, Journal, talking
 from tests.unit.session.talk import ask, end, error, heard, message, plain, send, value
-from wirework import App, Close, Depends, Events, Reject, Reply, Router, WebSocket
+from wirework import App, Call, Close, Depends, Events, Reject, Reply, Router, WebSocket
 from wirework.dialects import State, Typed
 from wirework.replies import BadRequest, Ok, Unauthorized
 from wirework.testing import TestClient, TestWebSocket
@@ -167,7 +167,8 @@ class Wish(msgspec.Struct):
 def lanes_of(ws: TestWebSocket) -> set[str]:
     """Return the names of the messages that take the short way."""
     session: Any = ws.peer.connection.consumer
-    return set(session.endpoint.lanes)
+    lanes: set[str] = session.endpoint.lanes
+    return lanes
 
 
 async def numbers(values: int) -> AsyncIterator[int]:
@@ -196,7 +197,7 @@ async def test_both_ways_of_a_message_say_the_same(is_plain: bool) -> None:
     else:
 
         @desk.on("do")
-        async def do(wish: Wish, ws: WebSocket) -> Any:
+        async def do(wish: Wish, message: Call) -> Any:
             return await answer(wish)
 
     async with talking(app) as ws:
@@ -225,7 +226,7 @@ async def test_messages_are_answered_in_order_whichever_way_they_take() -> None:
         return order.count
 
     @desk.on("long")
-    async def long(order: Order, ws: WebSocket) -> int:
+    async def long(order: Order, message: Call) -> int:
         await asyncio.sleep(0)
         return order.count
 
@@ -249,7 +250,7 @@ async def test_a_cancelled_call_leaves_the_next_one_with_its_id_alone(is_plain: 
     else:
 
         @desk.on("count")
-        async def long(order: Order, ws: WebSocket) -> Any:
+        async def long(order: Order, message: Call) -> Any:
             return await count(order)
 
     call = message("count", {"item": "tea", "count": 1}, id=1)
@@ -274,7 +275,7 @@ async def test_what_waits_when_a_connection_is_given_up_is_dropped(is_plain: boo
     else:
 
         @desk.on("place")
-        async def long(order: Order, ws: WebSocket) -> None:
+        async def long(order: Order, message: Call) -> None:
             await place(order)
 
     async with talking(app) as ws:
