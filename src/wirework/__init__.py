@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from .after_commit import publish_after_commit
 from .app import App
 from .binding.depends import Depends
 from .binding.sources import Cookie, Header, Path, Payload, Query
 from .binding.validators import Validate
 from .broadcast import broadcast
+from .brokers.base import Broker
+from .channels.channel import Channel, NamedChannel, Received
+from .channels.options import Allow, History, Post, Presence
 from .commands import Call
 from .controller import Controller
 from .errors import (
+    BrokerUnavailable,
     Close,
     ConnectionClosed,
     MalformedMessage,
+    NoSuchChannel,
     Refuse,
     RegistrationError,
     Reject,
     RequestFailed,
+    SessionEnded,
     SessionError,
     SettingsError,
     StateError,
@@ -25,6 +32,9 @@ from .errors import (
     WrongFrame,
 )
 from .handshake import Handshake
+from .observe import Metrics
+from .publications import Member, Position
+from .publisher import Publisher
 from .replies import Reply
 from .routing.events import Events
 from .routing.router import Router
@@ -34,6 +44,7 @@ from .security.identity import Identity
 from .security.jwks import RemoteKeys
 from .security.jwt import Jwt
 from .security.keys import JwkSet
+from .security.session_store import MemorySessions, SessionStore
 from .security.sessions import Session
 from .security.sources import Bearer, QueryToken, SessionUser, SubprotocolToken, Ticket
 from .security.tickets import Tickets
@@ -41,13 +52,17 @@ from .settings import Settings
 from .websocket import Send, WebSocket
 
 __all__ = [
+    "Allow",
     "AnyOf",
     "Anyone",
     "App",
     "Auth",
     "BadCredentials",
     "Bearer",
+    "Broker",
+    "BrokerUnavailable",
     "Call",
+    "Channel",
     "Close",
     "ConnectionClosed",
     "Controller",
@@ -57,14 +72,25 @@ __all__ = [
     "FirstMessage",
     "Handshake",
     "Header",
+    "History",
     "Identity",
     "JwkSet",
     "Jwt",
     "MalformedMessage",
+    "Member",
+    "MemorySessions",
+    "Metrics",
+    "NamedChannel",
+    "NoSuchChannel",
     "Path",
     "Payload",
+    "Position",
+    "Post",
+    "Presence",
+    "Publisher",
     "Query",
     "QueryToken",
+    "Received",
     "Refuse",
     "RegistrationError",
     "Reject",
@@ -74,7 +100,9 @@ __all__ = [
     "Router",
     "Send",
     "Session",
+    "SessionEnded",
     "SessionError",
+    "SessionStore",
     "SessionUser",
     "Settings",
     "SettingsError",
@@ -89,5 +117,6 @@ __all__ = [
     "WireworkError",
     "WrongFrame",
     "broadcast",
+    "publish_after_commit",
 ]
 __version__ = "0.1.0.dev0"

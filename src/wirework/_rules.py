@@ -23,9 +23,11 @@ __all__ = [
     "PROXY_HEADERS",
     "RATE",
     "SECONDS",
+    "SECONDS_OR_ZERO",
     "SECRET",
     "SIZE",
     "SIZE_OR_NONE",
+    "URL",
     "Rule",
     "one_of",
 ]
@@ -82,6 +84,10 @@ def _is_positive_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
 def _is_secret(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value != "")
 
@@ -92,6 +98,11 @@ def _accept_seconds(value: Any) -> float:
     if not 0 < value <= _LONGEST:
         raise ValueError
     return float(value)
+
+
+def _accept_seconds_or_zero(value: Any) -> float:
+    is_zero = isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+    return 0.0 if is_zero else _accept_seconds(value)
 
 
 def _accept_origins(value: Any) -> tuple[str, ...]:
@@ -168,6 +179,9 @@ COUNT: Final = Rule("an int >= 1", _that(_is_positive_int), int)
 SIZE: Final = COUNT._replace(parse=_parse_size)
 MAX_AGE: Final = _or_none(COUNT)
 SECONDS: Final = Rule("a number of seconds > 0 and <= 10 years", _accept_seconds, float)
+SECONDS_OR_ZERO: Final = Rule(
+    "a number of seconds >= 0 and <= 10 years", _accept_seconds_or_zero, float
+)
 INTERVAL: Final = _or_none(SECONDS)
 LIMIT: Final = _or_none(COUNT)
 LIMIT_OR_AUTO: Final = _or_none(
@@ -175,6 +189,7 @@ LIMIT_OR_AUTO: Final = _or_none(
 )
 RATE: Final = _or_none(Rule("a number a second, 0.001 at least", _accept_rate, float))
 SIZE_OR_NONE: Final = _or_none(SIZE)
+URL: Final = Rule("an address", _that(_is_text), str, True)
 NAME: Final = _matching("a name", r"[\w.:-]+")
 ORIGINS: Final = Rule(
     "a list of origins such as https://example.com:8443 without a path, * or null",

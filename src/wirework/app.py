@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakSet
 
 from starlette.datastructures import State
 
@@ -17,7 +16,9 @@ from . import closecodes
 from .binding.depends import kind_of
 from .binding.plan import Plan
 from .binding.signatures import can_take, local_names, name_of
-from .connection import Connection
+from .brokers.base import Broker
+from .channel_host import ChannelHost
+from .connection import Connection, Link
 from .dialects.base import Dialect
 from .errors import RegistrationError, SessionError, SettingsError
 from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
@@ -25,7 +26,6 @@ from .handshake import Handshake, Request
 from .json import JsonAdapter, adapter_of
 from .lifespan import (
     Lifespan,
-    end_connections,
     has_lifespan,
     inner_lifespan,
     serve_lifespan,
@@ -37,14 +37,16 @@ from .routing.paths import NoSuchRoute, ParameterError, PathTemplate
 from .routing.router import Router
 from .routing.routes import HttpRoute, WebSocketRoute, check_dialect, check_functions
 from .security.auth import Auth
-from .security.sessions import Session
 from .session import MessageEndpoint, MessageSession, Middleware
 from .settings import Settings
+from .shutdown import Shutdown
 from .types import ASGIApp, Body, HeaderList, Receive, Scope, SendMessage
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
-    from .security.cookies import SessionCookie
+    from .observe import Metrics
+    from .security.keepers import SessionKeeper
+    from .security.session_store import SessionStore
     from .security.tickets import Tickets
 
 __all__ = ["App"]
@@ -54,7 +56,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class App(Router):
+class App(ChannelHost, Router):
     """An ASGI application: WebSockets of its own, HTTP through Starlette or another application.
 
     Args:
@@ -68,11 +70,17 @@ class App(Router):
         lifespan: `lifespan(app)`, an async context manager around the application's life; a
             mapping that it yields becomes the state of every scope.
         allowed_origins: browsers' origins that may connect besides the application's own.
+        sessions: where sessions are kept, such as `MemorySessions()`; None: in their signed
+            cookies. Needs a `secret_key`.
+        metrics: what counts connections, messages and limits for Prometheus; True is `Metrics()`.
+            None: nobody counts, and it costs nothing. Default None.
+        broker: a broker of your own, or what the setting `broker` says: "redis://...".
         **options: single settings, such as `secret_key="..."`, `debug=True`,
             `max_message_size=...`; they win over environment and file.
 
     Raises:
         SettingsError: an unknown setting or a value that cannot be used.
+        ModuleNotFoundError: metrics are asked for, and the extra `metrics` is not installed.
     """
 
     def __init__(
@@ -86,6 +94,9 @@ class App(Router):
         http: ASGIApp | None = None,
         lifespan: Lifespan | None = None,
         allowed_origins: Sequence[str] | None = None,
+        sessions: SessionStore | None = None,
+        metrics: Metrics | bool | None = None,
+        broker: Broker | str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(dialect=dialect, auth=auth, message_middleware=message_middleware)
@@ -94,6 +105,8 @@ class App(Router):
             options["allowed_origins"] = allowed_origins if is_text else tuple(allowed_origins)
         if isinstance(json, str):
             options["json"] = json
+        if isinstance(broker, str):
+            options["broker"] = broker
         self.settings = _settings(settings, options)
         self.json: JsonAdapter = adapter_of(
             self.settings.json if json is None or isinstance(json, str) else json
@@ -107,21 +120,37 @@ class App(Router):
         self._http_app = http
         self._http_side: ASGIApp | None = None
         self._http_routes: list[Any] = []
-        self._cookie = _cookie(self.settings)
-        self._reception = Reception(self, self.settings, self._cookie)
+        self.sessions = sessions
+        """What keeps the sessions; None: their cookies do."""
+        self._keeper = _keeper(self.settings, sessions)
+        self._reception = Reception(self, self.settings, self._keeper)
         self._table = self._reception.table
         self._tickets: Tickets | None = None
         self._secret_parameters: frozenset[str] | None = None
         self._sockets = websocket_binder(self.json, App, self.overrides)
-        self._registration = Registration(self.settings, self.json, self._sockets, self._reception)
+        self._open_channels(
+            self.settings,
+            self.json,
+            self._sockets,
+            broker if isinstance(broker, Broker) else None,
+        )
+        self.metrics = _metrics(metrics, self._reception)
+        """What counts for Prometheus; None: nobody does."""
+        self._registration = Registration(
+            self.settings, self.json, self._sockets, self._reception, metrics=self.metrics
+        )
         self._pages = http_binder(self.json, App, self.overrides)
         self._is_started = False
         self._lacks_lifespan = (
             lifespan is not None or not self.settings.websocket or has_lifespan(http)
         )
         """Whether nothing has run the lifespan although there is one; said once."""
-        self._connections: WeakSet[Connection] = WeakSet()
+        self._shutdown: Shutdown | None = None
         self._loop: AbstractEventLoop | None = None
+        if self.metrics is not None and self.metrics.path is not None:
+            from .observe.pages import metrics_page
+
+            self.get(self.metrics.path)(metrics_page(self.metrics))
 
     # --- registration ---------------------------------------------------------------------------
 
@@ -156,6 +185,26 @@ class App(Router):
         self._refuse_taken_name(where, name)
         self._http_side = None
         self._http_routes.append(mount(path, app, name))
+
+    def health(self, path: str = "/health", *, ready: str | None = None) -> None:
+        """Answer GET at `path` with 200 as long as the event loop turns, and say at `ready` more.
+
+        There it is 200 while new connections are wanted, and 503 from the beginning of the shutdown
+        on: what a load balancer asks. Both are open to everybody, and tell nothing else.
+
+        Args:
+            path: for who restarts what does not answer. Default "/health".
+            ready: for who sends connections here. Default: "/ready" behind `path`.
+
+        Raises:
+            RegistrationError: the application was given `http=`, or a path is taken.
+        """
+        from .observe.pages import health_page, readiness_page
+
+        self.get(path)(health_page())
+        self.get(f"{path}/ready" if ready is None else ready)(
+            readiness_page(lambda: not self._reception.is_leaving)
+        )
 
     def url_path_for(self, name: str, /, **params: Any) -> str:
         """Return the path of the route called `name`, WebSocket or HTTP.
@@ -300,12 +349,22 @@ class App(Router):
         """Whether `connect` for `path` waits for nothing and runs no code of the application."""
         return self._reception.opens_at_once(path)
 
+    def new_connection(self, link: Link) -> Connection:
+        """Return the connection of a transport's link."""
+        if self.metrics is not None:
+            return self.metrics.connection(link, self.settings)
+        return Connection(link, self.settings)
+
+    def met(self, limit: str) -> None:
+        """Count that a limit of HTTP requests has bitten: a setting's name."""
+        if self.metrics is not None:
+            self.metrics.tally_of("").met(limit)
+
     async def connect(self, connection: Connection, scope: Scope | Request) -> None:
         """Serve a connection that a transport brings; the transport's one way in.
 
         May return while the connection lives on: it is over when `connection.is_finished`.
         """
-        self._connections.add(connection)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         if self._lacks_lifespan:
@@ -337,7 +396,8 @@ class App(Router):
 
         Args:
             user: what authentication returned, or its `id`.
-            session: values that the session cookie had at the handshake.
+            session: values that the session has on the connection, at least one; or the session
+                itself, whose connections are, with a store (`sessions=`), those with the same id.
             connection: the id of one (`ws.id`).
             code: the close code; 4401 tells clients to sign in again. Default 4401.
             reason: at most 123 bytes.
@@ -385,7 +445,9 @@ class App(Router):
             **options,
         )
         path = {name: type(value) for name, value in ws.path_params.items()}
-        endpoint = self._registration.callbacks(route, path, ws.handler.settings)
+        endpoint = self._registration.callbacks(
+            route, path, ws.handler.settings, label=ws.connection.route
+        )
         await MessageSession(endpoint, ws).serve()
 
     def from_thread(
@@ -417,25 +479,64 @@ class App(Router):
             future.cancel()
             raise
 
-    def session_headers(self, handshake: Handshake) -> HeaderList:
-        """Return the Set-Cookie header that carries a changed session, if there is one."""
-        if self._cookie is None or not handshake.has_session or handshake.session.is_locked:
+    async def session_headers(self, handshake: Handshake) -> HeaderList:
+        """Save the session before the answer; return the Set-Cookie header that it needs, if any.
+
+        Raises:
+            SessionError: what was written to it cannot be kept.
+        """
+        if self._keeper is None or not handshake.has_session:
             return ()
-        value = self._cookie.header(handshake.session)
+        value = await self._keeper.settle(handshake.session)
         return () if value is None else (("set-cookie", value),)
 
     def sign_session(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Return the cookie, by name, of a session with these values (for tests and scripts).
 
         Raises:
+            SessionError: the application was built without a `secret_key`, or with a store, which
+                has to be waited for: `create_session`.
+        """
+        if self.sessions is not None:
+            raise SessionError("sessions are kept in a store: await app.create_session(values)")
+        creation = self.create_session(values)
+        try:
+            creation.send(None)
+        except StopIteration as done:
+            cookie: dict[str, str] = done.value
+            return cookie
+        raise AssertionError("a session in its cookie waits for nothing")
+
+    async def create_session(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the cookie, by name, of a new session with these values (for tests and scripts).
+
+        With a store, that keeps it from now on.
+
+        Raises:
+            SessionError: the application was built without a `secret_key`, or a value is not JSON.
+        """
+        if self._keeper is None:
+            raise SessionError("there is no session: give the application a secret_key")
+        session = await self._keeper.load({})
+        session.update(values)
+        name, _, rest = (await self._keeper.settle(session) or "").partition("=")
+        return {name: rest.partition(";")[0]} if name else {}
+
+    def with_sessions(self, app: ASGIApp) -> ASGIApp:
+        """Wrap another ASGI application so that its HTTP requests have this one's sessions.
+
+        For one that this application is mounted in: `outer.add_middleware(app.with_sessions)` with
+        Starlette or FastAPI, whose routes then find the session as `request.session`. What is given
+        as `http=` needs it not.
+
+        Raises:
             SessionError: the application was built without a `secret_key`.
         """
-        if self._cookie is None:
+        from .http import with_sessions
+
+        if self._keeper is None:
             raise SessionError("there is no session: give the application a secret_key")
-        session = Session()
-        session.update(values)
-        name, _, rest = (self._cookie.header(session) or "").partition("=")
-        return {name: rest.partition(";")[0]} if name else {}
+        return with_sessions(app, self._keeper)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         if self._http_side is None:
@@ -460,7 +561,7 @@ class App(Router):
         if app is None:
             debug = self.settings.debug
             app = build_http(self._http_routes, self.exception_handlers, self.json, debug=debug)
-        return app if self._cookie is None else with_sessions(app, self._cookie)
+        return app if self._keeper is None else with_sessions(app, self._keeper)
 
     @asynccontextmanager
     async def lifespan_context(self) -> AsyncIterator[dict[str, Any]]:
@@ -485,16 +586,45 @@ class App(Router):
                 if self._lifespan is not None:
                     own = await stack.enter_async_context(self._lifespan(self))
                     state.update({} if own is None else own)
+                stack.push_async_callback(self.channels.hub.stop)
+                if len(self.channels) or self.channels.hub.broker.is_shared:
+                    await self.channels.start()
                 stack.push_async_callback(self._end_connections)
                 self._reception.lent_state = dict(state)
                 yield state
         finally:
             self._reception.lent_state = {}
-            self._is_started = False
-            self._loop = None
+            self._is_started = self._reception.is_leaving = False
+            self._loop = self._shutdown = None
+
+    def shut_down(self, *, spreads: bool = True, at_once: bool = False) -> asyncio.Task[None]:
+        """Begin to end all connections of this process, because the server stops.
+
+        New handshakes are refused from now on. It is for transports that can still carry answers
+        and close frames then; without them all connections end with the lifespan.
+
+        Args:
+            spreads: close them within `drain_spread`; False: each as soon as its handlers have
+                answered. Default True.
+            at_once: wait for nothing, also where it has begun already. Default False.
+
+        Returns:
+            The task that does it, which ends when handlers and disconnect hooks have run.
+        """
+        shutdown = self._shutdown
+        if shutdown is None:
+            shutdown = self._shutdown = Shutdown(self._reception, self.settings)
+        if at_once:
+            shutdown.hurry()
+        return shutdown.begin(spreads=spreads, listens=True)
 
     async def _end_connections(self) -> None:
-        await end_connections(self._connections, self.settings.drain_timeout)
+        """End what is open when the lifespan ends: no transport can say a word to peers now."""
+        shutdown = self._shutdown or Shutdown(self._reception, self.settings)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            shutdown.hurry()
+        await shutdown.begin(spreads=False, listens=False)
 
 
 def _check_exception_handler(kind: object, function: Any) -> None:
@@ -541,17 +671,21 @@ def _settings(given: Settings | str | Path | None, options: Mapping[str, Any]) -
     return Settings.load(given, **options)
 
 
-def _cookie(settings: Settings) -> SessionCookie | None:
-    if settings.secret_key is None:
+def _metrics(given: Metrics | bool | None, reception: Reception) -> Metrics | None:
+    if given is None or given is False:
         return None
-    from .security.cookies import SessionCookie
+    from .observe import Metrics
 
-    return SessionCookie(
-        settings.secret_key,
-        name=settings.session_cookie,
-        max_age=settings.session_max_age,
-        path=settings.session_path,
-        domain=settings.session_domain,
-        same_site=settings.session_same_site,
-        https_only=settings.session_https_only,
-    )
+    if given is not True and not isinstance(given, Metrics):
+        raise TypeError(f"App, metrics: expected True or a Metrics, got {given!r}")
+    metrics = Metrics() if given is True else given
+    metrics.add_census(reception.census)
+    return metrics
+
+
+def _keeper(settings: Settings, store: SessionStore | None) -> SessionKeeper | None:
+    if settings.secret_key is None and store is None:
+        return None
+    from .security.keepers import keeper_of
+
+    return keeper_of(settings, store)

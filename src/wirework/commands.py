@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import msgspec
+
+from .publications import Member, Position, Publication
 
 __all__ = [
     "Answer",
     "Authenticate",
     "Call",
     "Cancel",
+    "ChannelCommand",
+    "ChannelOutput",
     "Command",
     "Disconnect",
     "Ended",
     "Event",
     "Failure",
+    "Gap",
+    "HistoryPage",
     "Id",
+    "Joined",
+    "Left",
     "Output",
     "Ping",
     "Pong",
+    "PresenceList",
+    "Publish",
+    "ReadHistory",
+    "ReadPresence",
     "Ready",
+    "Receipt",
     "Request",
     "Result",
+    "Subscribe",
+    "Subscribed",
+    "Unsubscribe",
+    "Unsubscribed",
 ]
 
 Id: TypeAlias = int | str
@@ -68,6 +86,54 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     id: Id
     body: Any = None
     failure: Failure | None = None
+
+
+class Subscribe(msgspec.Struct, frozen=True, gc=False):
+    """The client wants what is published in a channel: from now on, or all since a position.
+
+    `body` is for the function that decides, not decoded yet.
+    """
+
+    channel: str
+    since: Position | None = None
+    body: Any = b"{}"
+    id: Id | None = None
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, gc=False):
+    """The client wants no more of a channel."""
+
+    channel: str
+    id: Id | None = None
+
+
+class Publish(msgspec.Struct, frozen=True, gc=False):
+    """The client publishes in a channel; `body` is not decoded yet.
+
+    `idempotency`: a message with the same one is the same message, sent again.
+    """
+
+    channel: str
+    body: Any
+    id: Id | None = None
+    idempotency: str = ""
+
+
+class ReadHistory(msgspec.Struct, frozen=True, gc=False):
+    """The client asks for publications of a channel that it is subscribed to."""
+
+    channel: str
+    since: Position | None = None
+    limit: int | None = None
+    reverse: bool = False
+    id: Id | None = None
+
+
+class ReadPresence(msgspec.Struct, frozen=True, gc=False):
+    """The client asks who is in a channel that it is subscribed to."""
+
+    channel: str
+    id: Id | None = None
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -135,6 +201,85 @@ class Pong(msgspec.Struct, frozen=True, gc=False):
     id: Id | None = None
 
 
+class Subscribed(msgspec.Struct, frozen=True, gc=False):
+    """The client is subscribed, on its own wish (with its `id`) or on the server's.
+
+    `recovered` says whether `publications` are all that it has missed since the position that it
+    gave; None: it gave none. `position` is where it stands now; None: the channel keeps nothing.
+    `value` is what the deciding function returned for it.
+    """
+
+    channel: str
+    position: Position | None = None
+    recovered: bool | None = None
+    publications: Sequence[Publication] = ()
+    value: Any = None
+    id: Id | None = None
+
+
+class Unsubscribed(msgspec.Struct, frozen=True, gc=False):
+    """The client gets no more of a channel; `code` and `reason` where the server ended it."""
+
+    channel: str
+    code: str = ""
+    reason: str = ""
+    id: Id | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """What the client wanted to publish was published; `position` where the channel keeps it."""
+
+    channel: str
+    position: Position | None = None
+    id: Id | None = None
+
+
+class HistoryPage(msgspec.Struct, frozen=True, gc=False):
+    """Publications that the client has asked for; `position` is the channel's newest."""
+
+    channel: str
+    publications: Sequence[Publication]
+    position: Position
+    id: Id | None = None
+
+
+class PresenceList(msgspec.Struct, frozen=True, gc=False):
+    """Who is in a channel: connections and users in numbers, and one by one if the channel tells.
+
+    `version` grows with every `Joined` and `Left`: one of a version that is not higher is in it.
+    """
+
+    channel: str
+    connections: int
+    users: int
+    members: Sequence[Member] | None
+    version: int
+    id: Id | None = None
+
+
+class Joined(msgspec.Struct, frozen=True, gc=False):
+    """Somebody has come into a channel: the first connection of a user."""
+
+    channel: str
+    member: Member
+    version: int
+
+
+class Left(msgspec.Struct, frozen=True, gc=False):
+    """Somebody has left a channel: the last connection of a user."""
+
+    channel: str
+    member: Member
+    version: int
+
+
+class Gap(msgspec.Struct, frozen=True, gc=False):
+    """Publications are missing before `position`, and cannot be had any more."""
+
+    channel: str
+    position: Position
+
+
 class Disconnect(msgspec.Struct, frozen=True, gc=False):
     """The connection ends with this code and reason, on transports that cannot carry them."""
 
@@ -142,5 +287,19 @@ class Disconnect(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-Command: TypeAlias = Call | Authenticate | Ping | Cancel | Answer
-Output: TypeAlias = Result | Ended | Failure | Event | Request | Ready | Pong | Disconnect
+ChannelCommand: TypeAlias = Subscribe | Unsubscribe | Publish | ReadHistory | ReadPresence
+ChannelOutput: TypeAlias = (
+    Publication
+    | Subscribed
+    | Unsubscribed
+    | Receipt
+    | HistoryPage
+    | PresenceList
+    | Joined
+    | Left
+    | Gap
+)
+Command: TypeAlias = Call | Authenticate | Ping | Cancel | Answer | ChannelCommand
+Output: TypeAlias = (
+    Result | Ended | Failure | Event | Request | Ready | Pong | Disconnect | ChannelOutput
+)

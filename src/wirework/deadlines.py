@@ -63,6 +63,7 @@ class Deadlines:
     def look(self, connection: Connection, now: float) -> float | None:
         """End what is overdue; return when to look again, None when there is nothing left."""
         if connection.state is State.CONNECTING:
+            connection.met("handshake_timeout")
             connection.expire(closecodes.TIMED_OUT, "the handshake was not answered in time")
         if connection.is_closed:
             return None
@@ -80,6 +81,7 @@ class Deadlines:
             if not (connection.is_writing or backlog):
                 self._taken = None
             elif self._taken == connection.outbox.taken and backlog >= self._backlog:
+                connection.met("write_stall_timeout")
                 connection.expire(closecodes.OVERLOADED, "the peer reads too slowly")
             else:
                 self._taken, self._backlog = connection.outbox.taken, backlog
@@ -97,6 +99,7 @@ class Deadlines:
             self._seen, self._seen_at, self._pinged_at = seen, now, None
         if self._pinged_at is not None:
             if now >= self._pinged_at + timeout:
+                connection.met("heartbeat_timeout")
                 connection.expire(closecodes.ABNORMAL, "no answer to a ping")
             return self._pinged_at + timeout
         if now < self._seen_at + interval:
@@ -113,5 +116,6 @@ class Deadlines:
         if connection.received != self._received or connection.is_paused:
             self._received, self._used_at = connection.received, now
         if now >= self._used_at + timeout:
+            connection.met("idle_timeout")
             connection.close(closecodes.TIMED_OUT, "no message in time")
         return self._used_at + timeout

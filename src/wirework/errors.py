@@ -9,14 +9,17 @@ from typing import Any, Final, TypedDict
 from .closecodes import MEANINGS, NORMAL, check_close
 
 __all__ = [
+    "BrokerUnavailable",
     "Close",
     "ConnectionClosed",
     "MalformedMessage",
+    "NoSuchChannel",
     "Problem",
     "Refuse",
     "RegistrationError",
     "Reject",
     "RequestFailed",
+    "SessionEnded",
     "SessionError",
     "SettingsError",
     "StateError",
@@ -129,6 +132,30 @@ def header_pairs(headers: Mapping[str, str] | Sequence[tuple[str, str]]) -> list
     return found
 
 
+class BrokerUnavailable(WireworkError):
+    """The broker did not answer in time, or cannot do what a channel asks of it.
+
+    `reason` says which, without passwords. What was to be published may have been published.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NoSuchChannel(WireworkError, LookupError):
+    """No channel of this name is declared; the nearest one is named where there is one."""
+
+    def __init__(self, name: str, nearest: str | None = None) -> None:
+        super().__init__(name, nearest)
+        self.name = name
+        self.nearest = nearest
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest else ""
+        return f"no channel is declared for {self.name[:100]!r}{hint}"
+
+
 class Reject(WireworkError):
     """Raise it from a handler to answer one message with an error; the connection stays open.
 
@@ -143,6 +170,13 @@ class Reject(WireworkError):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+class SessionEnded(Reject):
+    """The session was deleted on the server, or has expired, while a connection was using it."""
+
+    def __init__(self) -> None:
+        super().__init__("session_ended", "The session has ended.")
 
 
 class RequestFailed(WireworkError):

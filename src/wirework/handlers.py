@@ -62,6 +62,9 @@ class Application(Host, Protocol):
     def exception_handlers(self) -> ExceptionHandlers:
         """What the application registered for its errors."""
 
+    def met(self, limit: str) -> None:
+        """Count that a limit of HTTP requests has bitten."""
+
 
 class Endpoint(Protocol):
     """What a WebSocket route leads to."""
@@ -173,7 +176,11 @@ class ConnectionHandler:
             await self._fail(ws, error)
         finally:
             current.reset(token)
-            ws.connection.finish()
+            try:
+                if ws.handshake.stored is not None:
+                    await ws.handshake.stored.keep_last()
+            finally:
+                ws.connection.finish()
 
     async def _end(self, ws: WebSocket, result: Any) -> None:
         if isinstance(result, Close):
@@ -286,6 +293,7 @@ def http_answer(error: BaseException) -> tuple[int, dict[str, Any]]:
 
 def report(ws: WebSocket, error: BaseException, where: str) -> None:
     """Log an error that nobody foresaw, with its traceback."""
+    ws.connection.failed()
     logger.error("%s failed on %s", where, ws.id, exc_info=error)
 
 

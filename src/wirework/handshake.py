@@ -70,6 +70,7 @@ class Handshake:
         "_session",
         "app",
         "path",
+        "stored",
     )
 
     def __init__(self, scope: Scope | Request, app: Any = None) -> None:
@@ -87,6 +88,8 @@ class Handshake:
         """The path below the mount point, percent-decoded by the server."""
         self._path_params: dict[str, Any] | None = None
         self._session: Any = _MISSING
+        self.stored: Any = None
+        """The session, where it is saved after each call of the application's code; else None."""
         self._lent: Mapping[str, Any] | None = None
         self._headers: Headers | None = None
         self._query: QueryParams | None = None
@@ -220,7 +223,7 @@ class Handshake:
 
     @property
     def session(self) -> Session:
-        """The signed-cookie session, shared with HTTP.
+        """The session, shared with HTTP.
 
         Raises:
             SessionError: the application was built without a `secret_key`.

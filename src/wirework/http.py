@@ -20,7 +20,8 @@ from .errors import Refuse, RegistrationError, Reject, ValidationError
 from .handlers import Application, ExceptionHandlers, call_plan, http_answer, is_foreseen
 from .handshake import Handshake
 from .json import JsonAdapter
-from .security.cookies import SessionCookie
+from .security.keepers import SessionKeeper
+from .security.stored_session import StoredSession
 from .types import ASGIApp, Message, Receive, Scope, SendMessage
 
 __all__ = ["HttpEndpoint", "Responder", "build_http", "http_route", "mount", "with_sessions"]
@@ -114,6 +115,8 @@ class HttpEndpoint:
             async with context:
                 return await self._respond(request, context)
         except Exception as error:
+            if isinstance(error, _TooLarge):
+                self._app.met("max_body_size")
             return await self._responder.failure(request, error)
 
     async def _respond(self, request: Request, context: Context) -> Response:
@@ -145,7 +148,7 @@ async def _form(request: Request) -> dict[str, Any] | None:
 def _check_length(request: Request, limit: int) -> None:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and (len(length) > 18 or int(length) > limit):
-        raise _too_large(limit)
+        raise _TooLarge(limit)
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:
@@ -157,14 +160,15 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         message = await receive()
         taken += len(message.get("body") or b"")
         if taken > limit:
-            raise _too_large(limit)
+            raise _TooLarge(limit)
         return message
 
     return bounded
 
 
-def _too_large(limit: int) -> Reject:
-    return Reject(413, f"the body has more than {limit} bytes")
+class _TooLarge(Reject):
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the body has more than {limit} bytes")
 
 
 def _holds_markup(value: Any) -> bool:
@@ -201,28 +205,35 @@ def http_route(
     return Route(path, endpoint.answer, methods=list(methods), name=name or path)
 
 
-def with_sessions(app: ASGIApp, cookie: SessionCookie) -> ASGIApp:
+def with_sessions(app: ASGIApp, keeper: SessionKeeper) -> ASGIApp:
     """Wrap an HTTP application so that it reads and writes the same session as the sockets.
 
-    An application that brings its own session middleware keeps it.
+    What it writes is saved before the response begins; with a store also what it writes after that,
+    when it is done. An application that brings its own session middleware keeps it.
     """
 
     async def wrapped(scope: Scope, receive: Receive, send: SendMessage) -> None:
         if scope["type"] != "http" or "session" in scope:
             await app(scope, receive, send)
             return
-        session = scope["session"] = cookie.load(Handshake(scope).cookies)
+        session = scope["session"] = await keeper.load(Handshake(scope).cookies)
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and scope.get("session") is session:
                 headers = MutableHeaders(scope=message)
                 if session.accessed:
                     headers.add_vary_header("Cookie")
-                value = cookie.header(session)
+                value = await keeper.settle(session)
                 if value is not None:
                     headers.append("set-cookie", value)
+                if isinstance(session, StoredSession):
+                    session.lock()
             await send(message)
 
-        await app(scope, receive, send_with_cookie)
+        try:
+            await app(scope, receive, send_with_cookie)
+        finally:
+            if isinstance(session, StoredSession):
+                await session.keep_last()
 
     return wrapped

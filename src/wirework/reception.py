@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +21,10 @@ from .security.gate import Gate
 from .security.identity import user_key
 from .security.origin import OriginPolicy
 from .security.proxies import Proxies
+from .security.refusals import Refusals
 from .security.sessions import Session
+from .security.stored_session import StoredSession
+from .session import MessageSession
 from .settings import Settings
 from .timers import wheel
 from .types import Scope
@@ -27,7 +32,7 @@ from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from .app import App
-    from .security.cookies import SessionCookie
+    from .security.keepers import SessionKeeper
 
 __all__ = ["Reception", "Target"]
 
@@ -54,17 +59,22 @@ class _Guest(NamedTuple):
 class Reception:
     """Takes the handshakes of one application in, and keeps account of its connections."""
 
-    def __init__(self, app: App, settings: Settings, cookie: SessionCookie | None) -> None:
+    def __init__(self, app: App, settings: Settings, keeper: SessionKeeper | None) -> None:
         self._app = app
         self._settings = settings
-        self._cookie = cookie
+        self._keeper = keeper
         self.table: RouteTable[Target] = RouteTable()
         self.census = Census(Limits.of(settings))
+        self._refusals = Refusals()
         self.lent_state: Mapping[str, Any] = {}
         """What the lifespan yielded."""
         trusted = settings.trusted_proxies
         self.proxies = Proxies(trusted, settings.proxy_headers) if trusted else None
+        self.is_leaving = False
+        """Whether the server shuts down: nobody is let in any more."""
         self._guests: dict[Connection, _Guest] = {}
+        self._tasks: dict[Connection, asyncio.Task[Any]] = {}
+        """What opens connections, and runs their connection handlers."""
 
     # --- handshakes -----------------------------------------------------------------------------
 
@@ -73,7 +83,9 @@ class Reception:
         match = self.table.find(path)
         if match is None:
             return True
-        return match.target.gate is None and match.target.endpoint.opens_at_once
+        if match.target.gate is not None or (self._keeper is not None and self._keeper.waits):
+            return False
+        return match.target.endpoint.opens_at_once
 
     async def serve(self, connection: Connection, scope: Scope | Request) -> None:
         """Refuse a connection, or have its endpoint open it."""
@@ -91,8 +103,33 @@ class Reception:
             await ws.refuse(refusal.status, refusal.body, refusal.headers)
             connection.finish()
             return
-        if target.gate is None or await self._pass(target, target.gate, ws):
-            await target.endpoint.open(ws)
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks[connection] = task
+        try:
+            if not await self._load_session(ws):
+                return
+            if target.gate is None or await self._pass(target, target.gate, ws):
+                await target.endpoint.open(ws)
+        except asyncio.CancelledError:
+            if task is None or connection in self._tasks:
+                raise
+            task.uncancel()
+            await self._send_away(ws)
+        finally:
+            self._tasks.pop(connection, None)
+
+    async def _send_away(self, ws: WebSocket) -> None:
+        """Answer a handshake whose handler was cancelled by the shutdown."""
+        if not ws.connection.is_answered:
+            refusal = self._closed(ws.connection)
+            await ws.refuse(refusal.status, refusal.body, refusal.headers)
+
+    def _closed(self, connection: Connection) -> Refuse:
+        """Return the refusal of a server that shuts down."""
+        connection.turned_away("shutdown")
+        seconds = max(1, math.ceil(self._settings.drain_spread))
+        return Refuse(503, "The server is restarting", {"retry-after": str(seconds)})
 
     async def _pass(self, target: Target, gate: Gate, ws: WebSocket) -> bool:
         """Have the gate judge who wants in; who is not let in is done with."""
@@ -111,55 +148,94 @@ class Reception:
             Refuse: it may not come in.
         """
         handshake, connection = ws.handshake, ws.connection
+        if self.is_leaving:
+            raise self._closed(connection)
         if not self._settings.websocket:
+            connection.turned_away("switched_off")
             raise Refuse(403, "WebSockets are switched off")
         match = self.table.find(handshake.path)
         if match is None:
+            connection.turned_away("no_route")
             raise Refuse(404, "Not Found")
         target = match.target
-        self._check_origin(target, handshake)
-        place = self._take_place(target, handshake)
+        connection.enter(target.route.path)
+        self._check_origin(target, ws)
+        place = self._take_place(target, ws)
         self._guests[connection] = _Guest(ws, place)
         connection.on_end = self._leave
         if target.settings is not self._settings:
             connection.adopt(target.settings)
         connection.budget = Budget.of(target.settings)
         handshake.path_params = match.params
-        self._load_session(handshake)
         return target
 
-    def _check_origin(self, target: Target, handshake: Handshake) -> None:
+    def _check_origin(self, target: Target, ws: WebSocket) -> None:
+        handshake = ws.handshake
         hosts = handshake.values("host")
         verdict = target.origin.check(
             handshake.values("origin"), hosts[0] if hosts else None, handshake.scheme
         )
         if not verdict:
-            logger.warning("refused the handshake of %r: %s", handshake.path, verdict.reason)
+            ws.connection.turned_away("origin")
+            self._refusals.log(
+                "origin", "refused the handshake of %r: %s", handshake.path, verdict.reason
+            )
             raise Refuse(403, "Forbidden")
 
-    def _take_place(self, target: Target, handshake: Handshake) -> Place:
-        client = handshake.client
+    def _take_place(self, target: Target, ws: WebSocket) -> Place:
+        client = ws.handshake.client
         place = self.census.admit(
             client[0] if client else None, wheel().now(), is_authenticated=target.gate is None
         )
         if isinstance(place, Refusal):
-            logger.warning("refused the handshake of %r: %s is met", handshake.path, place.reason)
+            ws.connection.met(place.reason)
+            text = "refused the handshake of %r: %s is met"
+            self._refusals.log(place.reason, text, ws.handshake.path, place.reason)
             raise Refuse(place.status, place.text, place.headers)
         return place
 
-    def _load_session(self, handshake: Handshake) -> None:
-        if handshake.has_session:
-            session = Session(handshake.session)
-            session.lock()
-            handshake.session = session
-        elif self._cookie is not None:
-            handshake.session = self._cookie.load(handshake.cookies)
+    async def _load_session(self, ws: WebSocket) -> bool:
+        """Have the session ready; False: there is no use in going on, and it is done with."""
+        handshake, keeper, is_ready = ws.handshake, self._keeper, False
+        try:
+            if handshake.has_session:
+                session = Session(handshake.session)
+                session.lock()
+                handshake.session = session
+            elif keeper is not None:
+                handshake.session = await keeper.load(handshake.cookies)
+                handshake.stored = handshake.session if keeper.waits else None
+            is_ready = True
+        except Exception as error:
+            logger.error("%s: its session could not be loaded", ws.id, exc_info=error)
+            if not ws.connection.is_answered:
+                await ws.connection.refuse(503, (), b"Service Unavailable")
+        finally:
+            if not is_ready:
+                ws.connection.finish()
+        return is_ready
 
     # --- who is here ----------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[WebSocket]:
         """The connections that are being served."""
         return iter([guest.ws for guest in self._guests.values()])
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    def cancel(self, ws: WebSocket) -> None:
+        """Cancel the handlers of a connection, but not its disconnect hook."""
+        task = self._tasks.get(ws.connection)
+        if task is not None and not task.cancelling():
+            del self._tasks[ws.connection]
+            task.cancel()
+        if isinstance(ws.conversation, MessageSession):
+            ws.conversation.cancel_workers()
+
+    def of_user(self, key: str) -> list[WebSocket]:
+        """Return the connections of the user whose key is this text."""
+        return [ws for ws in self if ws.user is not None and str(user_key(ws.user)) == key]
 
     def greet(self, ws: WebSocket) -> None:
         """Count the user of `ws`, who has said who they are.
@@ -173,7 +249,8 @@ class Reception:
         refusal = self.census.authenticate(guest.place, user_key(ws.user))
         if refusal is None:
             return
-        logger.warning("%s: %s is met", ws.id, refusal.reason)
+        ws.connection.met(refusal.reason)
+        self._refusals.log(refusal.reason, "%s: %s is met", ws.id, refusal.reason)
         if ws.connection.is_answered:
             raise Close(closecodes.TOO_MANY_MESSAGES, refusal.text)
         raise Refuse(refusal.status, refusal.text, refusal.headers)
@@ -199,6 +276,7 @@ class Reception:
         if guest is None:
             return
         self.census.release(guest.place)
+        self._app.channels.hub.leave_all(connection)
         if connection.is_accepted and logger.isEnabledFor(logging.INFO):
             logger.info(
                 "%s %r ended with %s %r after %.1f s, %d in, %d out",
@@ -215,6 +293,10 @@ class Reception:
 def _has(handshake: Handshake, wanted: Mapping[str, Any]) -> bool:
     if not handshake.has_session:
         return False
+    if isinstance(wanted, StoredSession):
+        return not wanted.ids.isdisjoint(getattr(handshake.session, "ids", ()))
     missing = object()
     session = handshake.session
-    return all(session.get(name, missing) == value for name, value in wanted.items())
+    return bool(wanted) and all(
+        session.get(name, missing) == value for name, value in wanted.items()
+    )

@@ -6,13 +6,13 @@ import copy
 import sys
 from collections.abc import Callable, Mapping
 from types import FunctionType, NoneType
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from msgspec import Meta
 
 from .binding.binder import Binder, Extra
 from .binding.markers import Marker
-from .binding.plan import Plan
+from .binding.plan import Plan, check_hook
 from .binding.signatures import LocalNames, name_of
 from .dialects import Raw
 from .dialects.base import Dialect
@@ -37,8 +37,10 @@ from .security.origin import OriginPolicy
 from .security.permissions import requirement_of
 from .security.sources import SessionUser, Ticket
 from .session import Function, Hooks, MessageEndpoint
-from .session.endpoint import check_hook
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .observe import Metrics
 
 __all__ = ["ROUTE_LIMITS", "Registration"]
 
@@ -47,9 +49,16 @@ class Registration:
     """Makes endpoints of routes, for one application."""
 
     def __init__(
-        self, settings: Settings, json: JsonAdapter, binder: Binder, doorkeeper: Doorkeeper
+        self,
+        settings: Settings,
+        json: JsonAdapter,
+        binder: Binder,
+        doorkeeper: Doorkeeper,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self.doorkeeper = doorkeeper
+        self.metrics = metrics
         self.settings = settings
         self.json = json
         self.binder = binder
@@ -62,7 +71,7 @@ class Registration:
             RegistrationError: a parameter of a function cannot be filled, or an option cannot work.
         """
         settings = self._settings_of(route)
-        work = _RouteWork(self, route, template.parameters, settings)
+        work = _RouteWork(self, route, template.parameters, settings, label=route.path)
         make: Callable[[], Endpoint] = work.connection_handler
         if route.is_per_message:
             make = work.message_endpoint
@@ -103,22 +112,25 @@ class Registration:
             raise RegistrationError(where, str(error)) from None
 
     def callbacks(
-        self, route: WebSocketRoute, path: Mapping[str, type], settings: Settings
+        self, route: WebSocketRoute, path: Mapping[str, type], settings: Settings, *, label: str
     ) -> MessageEndpoint:
         """Return the endpoint of functions that a handler gave to `ws.serve`.
 
-        `settings` are those of the handler's route.
+        `settings` are those of the handler's route, and `label` is the path that it was declared
+        with.
 
         Such functions are made anew for each connection, so their plans are kept by their code,
         without the function, and only where nothing of a connection is in them.
         """
-        return _RouteWork(self, route, path, settings, self._callbacks).message_endpoint()
+        work = _RouteWork(self, route, path, settings, self._callbacks, label=label)
+        return work.message_endpoint()
 
 
 class _RouteWork:
     """One route on its way to an endpoint.
 
-    `kept` has the plans of functions that were compiled before, where those come again and again.
+    `kept` has the plans of functions that were compiled before, where those come again and again;
+    `label` is what metrics call the route.
     """
 
     def __init__(
@@ -128,8 +140,11 @@ class _RouteWork:
         path: Mapping[str, type],
         settings: Settings,
         kept: dict[Any, Plan] | None = None,
+        *,
+        label: str,
     ) -> None:
         self.registration = registration
+        self.label = label
         self.route = route
         self.path = path
         self.dialect: Dialect = route.dialect or Raw()
@@ -201,7 +216,7 @@ class _RouteWork:
                 "choose another name",
             )
         assert self._endpoint is not None
-        plan = self._compile_message(event.function, where, event.locals)
+        plan = self._compile_message(event.function, where, event.locals, event.name)
         requires = requirement_of(event.requires, where)
         if requires is not None and self.auth is None:
             raise RegistrationError(
@@ -231,10 +246,12 @@ class _RouteWork:
             self.dialect = self.dialect.with_mode(plan.payload.mode)
         return plan
 
-    def _compile_message(self, function: Callable[..., Any], where: str, names: LocalNames) -> Plan:
+    def _compile_message(
+        self, function: Callable[..., Any], where: str, names: LocalNames, event: str = ""
+    ) -> Plan:
         dialect = self.dialect
         mode = dialect.mode if isinstance(dialect, Raw) and dialect.mode != "auto" else None
-        return self._compile(
+        plan = self._compile(
             function,
             {**message_parameters(dialect), **self._own},
             where=where,
@@ -242,6 +259,9 @@ class _RouteWork:
             body=dialect.body,
             mode=mode,
         )
+        if self.registration.metrics is not None:
+            self.registration.metrics.measure(plan, self.label, event)
+        return plan
 
     def _hook(
         self,

@@ -22,6 +22,7 @@ __all__ = ["Settings"]
 _PREFIX = "WIREWORK_"
 _CONFIG = "WIREWORK_CONFIG"
 _CASPIAN = "caspian.config.json"
+_SPREAD = 5.0
 
 _Overflow = Literal["close", "drop_oldest", "drop_newest", "latest"]
 _SameSite = Literal["lax", "strict", "none"]
@@ -150,6 +151,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Handshakes a second from one address (IPv6: one /64); over it 429; None: no limit. Default
     None."""
 
+    broker: Annotated[str, rules.URL] = "memory://"
+    """What carries channels between processes: `memory://` for one process, `redis://...` or
+    `nats://...`. Default "memory://"."""
+
+    broker_timeout: Annotated[float, rules.SECONDS] = 5.0
+    """Seconds within which the broker must answer. Default 5.0."""
+
+    broker_prefix: Annotated[str, rules.NAME] = "wirework"
+    """What all names at the broker begin with; applications that share one and should not hear each
+    other have different ones. Default "wirework"."""
+
+    max_channels: Annotated[int, rules.COUNT] = 128
+    """Channels that a client may be subscribed to on one connection. Default 128."""
+
+    history_limit: Annotated[int, rules.COUNT] = 300
+    """Publications that are read at once, and told to a client that returns; one that has missed
+    more is told that it was not recovered. Default 300."""
+
+    presence_grace: Annotated[float, rules.SECONDS_OR_ZERO] = 15.0
+    """Seconds after which a user whose last connection has ended counts as gone. Default 15.0."""
+
     allowed_origins: Annotated[tuple[str, ...], rules.ORIGINS] = ()
     """Origins taken beside the same origin, as `scheme://host[:port]`; `*.` before the host stands
     for its sub-domains, `*` for every origin, `null` for pages without one. Default none."""
@@ -190,10 +212,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     drain_timeout: Annotated[float, rules.SECONDS] = 25.0
     """Seconds at shutdown for handlers that run; then they are cancelled. Default 25.0."""
 
+    drain_spread: Annotated[float, rules.SECONDS_OR_ZERO] = _SPREAD
+    """Seconds at shutdown over which closes are spread, at most `drain_timeout`; 0: all at once.
+
+    Default 5.0; where `drain_timeout` is less, that.
+    """
+
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = _checked(name, getattr(self, name), "")
             msgspec.structs.force_setattr(self, name, value)
+        spread, timeout = self.drain_spread, self.drain_timeout
+        if spread > timeout and spread != _SPREAD:
+            raise SettingsError(
+                f"drain_spread: expected at most drain_timeout ({timeout} s), got {spread}"
+            )
 
     @classmethod
     def load(

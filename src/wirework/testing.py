@@ -149,7 +149,7 @@ class TestClient:
             path: with or without a query.
             headers: more headers for the handshake.
             query: query parameters, added to those of `path`.
-            session: values for the session cookie, signed with the application's key.
+            session: values of a session, which the connection begins with.
             subprotocols: offered in this order.
 
         Raises:
@@ -158,7 +158,8 @@ class TestClient:
                 An error raised in the block goes first, with a note about the time.
         """
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
-        scope = self._scope(path, pairs, query, session, subprotocols)
+        own = {} if session is None else await self.app.create_session(session)
+        scope = self._scope(path, pairs, query, own, subprotocols)
         ws = TestWebSocket(MemoryPeer(self.app, scope), self.timeout)
         await self._answer(ws)
         try:
@@ -187,14 +188,12 @@ class TestClient:
         path: str,
         headers: list[tuple[str, str]],
         query: Mapping[str, Any] | None,
-        session: Mapping[str, Any] | None,
+        own_cookies: Mapping[str, str],
         subprotocols: Sequence[str],
     ) -> Scope:
         url, base = urlsplit(path), urlsplit(self.base_url)
         parts = [part for part in (url.query, urlencode(query or {}, doseq=True)) if part]
-        cookies = dict(self.cookies)
-        if session is not None:
-            cookies.update(self.app.sign_session(session))
+        cookies = {**self.cookies, **own_cookies}
         given = {"host": base.netloc, **self.headers}
         sent = [*given.items(), *headers]
         if cookies:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["TICK", "Timed", "Wheel", "wheel"]
@@ -41,6 +42,8 @@ class Wheel:
         self._handle: asyncio.TimerHandle | None = None
         self._expected = 0.0
         self._stalled = 0.0
+        self.on_turn: set[Callable[[float], None]] = set()
+        """Told at each turn how many seconds late it is."""
 
     def __len__(self) -> int:
         return len(self._where)
@@ -77,7 +80,10 @@ class Wheel:
 
     def _turn(self) -> None:
         self._handle = None
-        self._stalled += max(0.0, self._loop.time() - self._expected - TICK)
+        late = max(0.0, self._loop.time() - self._expected)
+        self._stalled += max(0.0, late - TICK)
+        for told in self.on_turn:
+            told(late)
         now = self.now()
         for slot in [slot for slot in self._slots if slot * TICK <= now]:
             for member in self._slots.pop(slot):

@@ -16,6 +16,7 @@ from .dialects.base import Codec, Dialect
 from .errors import ConnectionClosed, Refuse, StateError, WrongFrame, header_pairs
 from .handshake import Handshake
 from .json import JsonAdapter
+from .outbox import Waiting
 from .types import Frame, HeaderList
 
 if TYPE_CHECKING:
@@ -55,8 +56,16 @@ class Host(Protocol):
     @property
     def json(self) -> JsonAdapter: ...
 
-    def session_headers(self, handshake: Handshake) -> HeaderList:
-        """Return the Set-Cookie header that carries a changed session, if there is one."""
+    @property
+    def channels(self) -> Any:
+        """All channels; see `channels.directory`."""
+
+    async def session_headers(self, handshake: Handshake) -> HeaderList:
+        """Save the session before the answer; return the Set-Cookie header that it needs, if any.
+
+        Raises:
+            SessionError: what was written to it cannot be kept.
+        """
 
     async def serve_messages(
         self, ws: WebSocket, on_receive: Callable[..., Any], **options: Any
@@ -143,7 +152,7 @@ class WebSocket:
         if subprotocol is not None and subprotocol not in self.handshake.subprotocols:
             offered = ", ".join(self.handshake.subprotocols) or "none"
             raise Refuse(400, f"expected the subprotocol {subprotocol}, offered: {offered}")
-        answer = [*header_pairs(headers), *self.app.session_headers(self.handshake)]
+        answer = [*header_pairs(headers), *await self.app.session_headers(self.handshake)]
         await self.connection.accept(subprotocol, answer)
         if self.handshake.has_session:
             self.handshake.session.lock()
@@ -161,8 +170,10 @@ class WebSocket:
             ValueError: `status` is not 300-599.
         """
         refusal = Refuse(status, body, headers)
-        answer = [*refusal.headers, *self.app.session_headers(self.handshake)]
+        answer = [*refusal.headers, *await self.app.session_headers(self.handshake)]
         await self.connection.refuse(refusal.status, answer, refusal.body)
+        if self.handshake.stored is not None:
+            self.handshake.stored.lock()
 
     @property
     def accepted(self) -> bool:
@@ -288,9 +299,9 @@ class WebSocket:
             raise TypeError(f"send_text: expected a str, got {type(data).__name__}")
         connection = self.connection
         if connection.state is _OPEN and not connection.outbox.is_congested:
-            connection.push(Outgoing(TEXT, data.encode()))
+            connection.push(data.encode())
         else:
-            await self._push(Outgoing(TEXT, data.encode()))
+            await self._push(data.encode())
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send one binary frame."""
@@ -304,7 +315,7 @@ class WebSocket:
         Raises:
             TypeError: `data` holds something that JSON cannot say.
         """
-        await self._push(Outgoing(TEXT, self._json.encode(data)))
+        await self._push(self._json.encode(data))
 
     async def send_event(self, name: str, data: Any = None) -> None:
         """Send a message called `name` that answers nothing, in the route's dialect.
@@ -491,7 +502,7 @@ class WebSocket:
 
     @property
     def session(self) -> Session:
-        """The signed-cookie session: writable until `accept`, readable always."""
+        """The session: readable always, writable until `accept`; with a store, after it too."""
         return self.handshake.session
 
     @property
@@ -510,9 +521,9 @@ class WebSocket:
 
     async def send_frame(self, frame: Frame) -> None:
         """Send a frame as it is: str as text, bytes as binary."""
-        await self._push(outgoing(frame))
+        await self._push(frame.encode() if isinstance(frame, str) else Outgoing(BINARY, frame))
 
-    async def _push(self, frame: Outgoing) -> None:
+    async def _push(self, frame: Waiting) -> None:
         connection = self.connection
         if connection.state is ConnectionState.CONNECTING and not self.holds_sends:
             raise StateError("send: the handshake is not answered; call accept() first")

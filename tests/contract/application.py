@@ -13,6 +13,7 @@ from wirework.transports.rsgi_scope import RsgiScope
 from wirework.types import ASGIApp, Receive, Scope, SendMessage
 
 from .handlers import Id, add_echoes, add_endings, add_handshakes, add_refusals
+from .keeping import create_keeping
 from .record import Record
 from .speaking import add_dialects
 
@@ -128,6 +129,7 @@ class Applications:
         self._others = {
             "/gated": App(websocket=False),
             "/hasty": _hasty(record),
+            "/kept": create_keeping(KEY),
         }
 
     def find(self, path: str) -> App:

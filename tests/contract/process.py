@@ -20,6 +20,12 @@ START = 20.0
 STOP = 15.0
 """Seconds that a server may take to end."""
 
+_ENVIRONMENT = {
+    "PYTHONPATH": str(ROOT),
+    "PYTHONUNBUFFERED": "1",
+    "WIREWORK_DRAIN_SPREAD": "0",  # connections that a test has left open end at once
+}
+
 _UVICORN = ("uvicorn", "--host", HOST, "--port", "{port}", "--log-level", "warning")
 _GRANIAN = ("granian", "--host", HOST, "--port", "{port}", "--loop", "asyncio")
 
@@ -38,7 +44,13 @@ COMMANDS: dict[str, Sequence[str]] = {
 class ServerProcess:
     """One running server."""
 
-    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        **environ: str,
+    ) -> None:
         self.name = name
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -54,7 +66,7 @@ class ServerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, **_ENVIRONMENT, **environ},
             )
 
     @property

@@ -163,6 +163,19 @@ async def sessions(names: Names) -> None:
                 assert await ws.receive_text() == f"ada, visit {visit}"
 
 
+async def stored_sessions(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        await client.post("/login", data={"name": "ada"})
+        async with client.connect("/shop") as ws:
+            for count, item in ((1, "tea"), (2, "milk")):
+                await ws.send_text(item)
+                assert await ws.receive_json() == count
+            assert (await client.get("/basket")).json() == ["tea", "milk"]
+            await client.post("/logout")
+            await ws.assert_closed(4401, "signed out")
+        assert (await client.get("/basket")).json() == []
+
+
 async def flow(names: Names) -> None:
     async with TestClient(names["app"]) as client, client.connect("/prices") as ws:
         ws.peer.stop_reading()
@@ -330,3 +343,45 @@ async def rates(names: Names) -> None:
         assert 0 < answers[1]["details"]["retry_after"] <= 100
         await ws.send_json({"type": "say", "id": 3, "data": {"text": "still here"}})
         assert (await ws.receive_json())["data"] == "still here"
+
+
+async def metrics(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        assert (await client.get("/metrics")).status_code == 401
+        headers = {"authorization": f"Bearer {names['token']}"}
+        async with client.connect("/rooms/7") as ws:
+            for _ in range(3):
+                await ws.send_text("hello")
+                assert await ws.receive_text() == "hello"
+            page = (await client.get("/metrics", headers=headers)).text
+        assert 'wirework_connections{route="/rooms/{room}"} 1.0' in page
+        assert 'wirework_messages_received_total{route="/rooms/{room}"} 3.0' in page
+        assert 'handler_seconds_bucket{event="",le="0.001",route="/rooms/{room}"}' in page
+        assert (await client.get("/health")).json() == {"status": "ok"}
+        assert (await client.get("/health/ready")).json() == {"status": "ready"}
+
+
+async def own_metrics(names: Names) -> None:
+    async with TestClient(names["app"]) as client:
+        assert (await client.get("/internal/metrics")).status_code == 403
+        shown = await client.get("/internal/metrics", headers={"x-key": "open sesame"})
+        assert "wirework_connections" in shown.text
+
+
+async def coming_back(names: Names) -> None:
+    """A client that gives its position gets all that it has missed, or is told that it cannot."""
+    async with TestClient(names["app"]) as client:
+        news = names["news"]()
+        first = await news.publish("one")
+        for is_recovered, missed in ((True, ["two", "three"]), (False, [])):
+            await news.publish("two")
+            last = await news.publish("three")
+            async with client.connect("/live") as ws:
+                since = {"epoch": first.epoch, "offset": first.offset}
+                await ws.send_json(
+                    {"type": "channel.subscribe", "data": {"channel": "news", "since": since}}
+                )
+                data = (await ws.receive_json())["data"]
+            assert data["position"]["offset"] == last.offset
+            assert data["recovered"] is is_recovered
+            assert [each["data"] for each in data.get("publications", [])] == missed

@@ -1,7 +1,9 @@
 """Feed frames to the dialects until one breaks: `python -m tests.fuzz --runs 200000`.
 
-Where atheris is installed coverage guides what is tried next; elsewhere the frames of the vectors
-are changed at random. The seed is printed, and taken from $WIREWORK_FUZZ_SEED where that is set.
+With `--target sockets` it is bytes to the native transport: handshakes, and frames as they are cut.
+
+Where atheris is installed coverage guides what is tried next; elsewhere the first inputs are
+changed at random. The seed is printed, and taken from $WIREWORK_FUZZ_SEED where that is set.
 What broke is printed with its traceback, and the exit code is not 0.
 """
 
@@ -20,13 +22,20 @@ from random import Random
 from typing import Any
 
 _HAS_ATHERIS = importlib.util.find_spec("atheris") is not None
+_INPUTS = {"dialects": "tests.fuzz.inputs", "sockets": "tests.fuzz.streams"}
+_GUIDES = {
+    "dialects": ["wirework.dialects", "wirework.json"],
+    "sockets": ["wirework.transports.native", "wirework.connection", "uvicorn.protocols"],
+}
+"""What coverage is measured of."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("tests.fuzz", description=__doc__)
     parser.add_argument("--runs", type=int, default=200_000, help="how many inputs are tried")
     parser.add_argument("--seconds", type=int, default=0, help="end after this time; 0: never")
-    parser.add_argument("--planted", action="store_true", help="fuzz a dialect that has a bug")
+    parser.add_argument("--target", choices=_INPUTS, default="dialects", help="what is fuzzed")
+    parser.add_argument("--planted", action="store_true", help="fuzz what has a bug")
     parser.add_argument("--plain", action="store_true", help="do without atheris")
     options = parser.parse_args()
     seed = int(os.environ.get("WIREWORK_FUZZ_SEED", 0)) or secrets.randbelow(2**31) + 1
@@ -36,22 +45,21 @@ def main() -> None:
 
 
 def _run_plain(options: argparse.Namespace, seed: int) -> None:
-    from tests.fuzz.inputs import change, first_inputs, try_input
-
+    inputs = importlib.import_module(_INPUTS[options.target])
     random = Random(seed)
-    first = first_inputs(planted=options.planted)
+    first = inputs.first_inputs(planted=options.planted)
     end = time.monotonic() + (options.seconds or math.inf)
     runs = 0
     while runs < options.runs and time.monotonic() < end:
-        try_input(change(random.choice(first), random), planted=options.planted)
+        inputs.try_input(inputs.change(random.choice(first), random), planted=options.planted)
         runs += 1
     print(f"{runs} runs, nothing broke")
 
 
 def _run_guided(options: argparse.Namespace, seed: int) -> None:
     atheris: Any = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["wirework.dialects", "wirework.json"]):
-        from tests.fuzz import inputs
+    with atheris.instrument_imports(include=_GUIDES[options.target]):
+        inputs = importlib.import_module(_INPUTS[options.target])
 
     first = inputs.first_inputs(planted=options.planted)
 
@@ -61,7 +69,7 @@ def _run_guided(options: argparse.Namespace, seed: int) -> None:
         if what < 0.2:
             return bytes(atheris.Mutate(data, max_size))
         # libFuzzer forgets inputs that lead nowhere new, but what they say is still worth a change
-        return inputs.change(random.choice(first) if what < 0.6 else data, random)[:max_size]
+        return bytes(inputs.change(random.choice(first) if what < 0.6 else data, random)[:max_size])
 
     folder = Path(tempfile.mkdtemp(prefix="wirework-fuzz-"))
     for number, data in enumerate(first):

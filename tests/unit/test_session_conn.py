@@ -320,7 +320,7 @@ async def test_a_generator_cannot_be_a_hook() -> None:
     async def disconn(ws: WebSocket) -> AsyncIterator[None]:
         yield
 
-    with pytest.raises(RegistrationError, match="a hook is called once and returns"):
+    with pytest.raises(RegistrationError, match="it is called once and returns"):
         App().ws("/", disconn=disconn)(lambda: None)
 
 

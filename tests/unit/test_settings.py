@@ -155,6 +155,25 @@ def test_seconds_in_the_environment_are_numbers(name: str, seconds: float) -> No
     assert getattr(from_environ(**{name.upper(): repr(seconds)}), name) == seconds
 
 
+@given(seconds=st.floats(0, 25))
+def test_closes_may_be_spread_over_no_time_or_as_much_as_handlers_have(seconds: float) -> None:
+    seconds = 0.0 if seconds < 1e-6 else seconds
+    assert from_environ(DRAIN_SPREAD=repr(seconds)).drain_spread == seconds
+
+
+def test_closes_cannot_be_spread_over_more_than_handlers_have() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ={}, drain_spread=3.0, drain_timeout=2.0)
+    assert str(caught.value) == "drain_spread: expected at most drain_timeout (2.0 s), got 3.0"
+    assert Settings(drain_timeout=2.0).drain_timeout == 2.0
+
+
+@pytest.mark.parametrize("value", [-1, False, "0"])
+def test_a_time_to_spread_closes_over_is_zero_or_more(value: object) -> None:
+    with pytest.raises(SettingsError, match=r"drain_spread: expected a number of seconds >= 0"):
+        Settings.load(environ={}, drain_spread=value)
+
+
 @given(name=st.sampled_from(RATES), rate=st.floats(0.001, 1e9))
 def test_rates_in_the_environment_are_numbers(name: str, rate: float) -> None:
     assert getattr(from_environ(**{name.upper(): repr(rate)}), name) == rate

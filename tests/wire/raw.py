@@ -8,7 +8,7 @@ import socket
 import struct
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from socket import SO_LINGER, SO_RCVBUF, SOL_SOCKET
 
 from tests.contract.process import HOST
@@ -68,6 +68,14 @@ class RawClient:
         async with asyncio.timeout(TIMEOUT):
             return (await self._reader.readuntil(b"\r\n\r\n")).lower()
 
+    async def some(self, size: int) -> bytes:
+        """Return the next `size` bytes, or what there is until the end."""
+        async with asyncio.timeout(TIMEOUT):
+            try:
+                return await self._reader.readexactly(size)
+            except asyncio.IncompleteReadError as error:
+                return error.partial
+
     async def frame(self) -> tuple[int, bytes]:
         """Return opcode and payload of the server's next frame."""
         first, payload = await self.whole_frame()
@@ -94,9 +102,9 @@ class RawClient:
         self._writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, linger)
         self._writer.transport.abort()
 
-    async def rest(self) -> bytes:
+    async def rest(self, *, within: float = TIMEOUT) -> bytes:
         """Return everything until the server ends the connection."""
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(within):
             return await self._reader.read()
 
 
@@ -112,3 +120,5 @@ async def raw_client(port: int, *, is_deaf: bool = False) -> AsyncIterator[RawCl
         yield RawClient(reader, writer)
     finally:
         writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.wire.native import HTTP, OWN_HTTP, NativeServer, alive, echo, native_server, until
-from tests.wire.raw import KEY, frame, handshake, raw_client
+from tests.wire.raw import frame, handshake, raw_client
+from tests.wire.requests import LARGE, REFUSED, without
 from wirework import App
 from wirework.transports.native import http as native_http
 
@@ -24,46 +25,11 @@ async def server(request: pytest.FixtureRequest) -> AsyncIterator[NativeServer]:
         assert await alive(running)
 
 
-def request(*lines: str, start: str = "GET / HTTP/1.1") -> bytes:
-    return "\r\n".join((start, *lines, "", "")).encode("latin-1")
-
-
-def without(*names: str, start: str = "GET / HTTP/1.1", more: tuple[str, ...] = ()) -> bytes:
-    """Return an upgrade request that lacks some headers and has some more."""
-    _, *lines = handshake().decode().rstrip("\r\n").split("\r\n")
-    kept = [line for line in lines if line.partition(":")[0] not in names]
-    return request(*kept, *more, start=start)
-
-
 async def answers(server: NativeServer, data: bytes) -> bytes:
     """Return everything that the server says until it ends the connection."""
     async with raw_client(server.port) as client:
         await client.send(data)
         return await client.rest()
-
-
-REFUSED = {
-    "a1 no key": without("Sec-WebSocket-Key"),
-    "a1 post": without(start="POST / HTTP/1.1", more=("Content-Length: 0",)),
-    "a2 short key": without("Sec-WebSocket-Key", more=("Sec-WebSocket-Key: YQ==",)),
-    "a2 no base64": without("Sec-WebSocket-Key", more=("Sec-WebSocket-Key: " + "!" * 24,)),
-    "a2 two keys": without(more=(f"Sec-WebSocket-Key: {KEY}",)),
-    "a6 null": handshake("/", "X-A: a\x00b"),
-    "a6 vertical tab": handshake("/", "X-A: a\x0bb"),
-    "a6 separators": handshake("/", "X-A: a\x1c\x1d\x1eb"),
-    "a6 lone return": handshake("/", "X-A: a\rX-B: b"),
-    "a6 space before the colon": handshake("/", "X-A : a"),
-    "a6 space in the name": handshake("/", "X A: a"),
-    "a10 no host": without("Host"),
-    "a10 two hosts": without(more=("Host: other",)),
-    "a10 poisoned host": without("Host", more=("Host: a@b/c",)),
-    "a10 two in one host": without("Host", more=("Host: a, b",)),
-    "a10 absolute form": without(start="GET http://testserver/ HTTP/1.1"),
-    "a10 fragment": without(start="GET /a#b HTTP/1.1"),
-    "a10 no path": without(start="GET * HTTP/1.1"),
-    "a11 length and chunks": handshake("/", "Content-Length: 5", "Transfer-Encoding: chunked"),
-    "a9 malformed subprotocol": handshake("/", "Sec-WebSocket-Protocol: a b"),
-}
 
 
 async def test_a_request_that_is_not_right_is_refused_and_never_upgraded(
@@ -122,14 +88,6 @@ async def test_a5_a6_the_application_sees_exactly_the_headers_that_were_sent() -
     found = dict(scope["headers"])
     assert (found[b"x-a"], found[b"x-b"], found[b"x-c"]) == (b"\x85\xe9\xa0", b"", b"a\tb")
     assert (scope["raw_path"], scope["path"]) == (b"/%2e%2e//a%00", "/..//a\x00")
-
-
-LARGE = {
-    "3000 headers": request(*(f"X-{number}: a" for number in range(3000))),
-    "a large header": handshake("/", "X-A: " + "a" * 2**20),
-    "a large path": handshake("/" + "a" * 2**20),
-    "no end": b"GET / HTTP/1.1\r\n" + b"X-A: aaaaaaaaaa\r\n" * 2**16,
-}
 
 
 @pytest.mark.parametrize("name", LARGE)

@@ -28,7 +28,7 @@ class Hooked:
     """An application whose hooks are counted."""
 
     def __init__(self, **settings: Any) -> None:
-        self.app = App(**settings)
+        self.app = App(drain_spread=0, **settings)
         self.events: list[Any] = []
         self.hold: asyncio.Event | None = None
         self.app.ws("/", conn=self.conn, disconn=self.disconn)(self.message)
@@ -203,7 +203,7 @@ async def test_a_stop_ends_every_connection_once_and_waits_for_its_hook(
         clients = [await stack.enter_async_context(server.opened()) for _ in range(10)]
         server.stop()
         for client in clients:
-            assert await client.frame() == (CLOSE, b"\x03\xf4")
+            assert await client.frame() == (CLOSE, b"\x03\xf4restarting")
             assert await client.rest() == b""
     assert hooked.count() == {"connect": 10, 1012: 10}
 

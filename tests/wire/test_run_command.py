@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -23,8 +23,9 @@ from tests.wire.native import until
 
 COMMAND = (sys.executable, "-c", "from wirework.cli import main; main()", "run")
 APP = """
+import asyncio
 import os
-from wirework import App
+from wirework import App, Send
 
 app = App(http=None)
 
@@ -38,6 +39,11 @@ async def room(ws, room_id):
 @app.ws("/message")
 async def shout(msg: str) -> str:
     return msg.upper()
+
+@app.ws("/stuck")
+async def stuck(msg: str, send: Send) -> None:
+    await send("begun")
+    await asyncio.Event().wait()
 
 @app.get("/")
 async def index() -> str:
@@ -125,6 +131,7 @@ async def test_it_says_what_it_serves_and_serves_it(folder: Path) -> None:
             "  server uvicorn, transport native",
             "  websocket /rooms/{room_id:int}  chat.room (connection handler)",
             "  websocket /message  chat.shout (message handler, raw)",
+            "  websocket /stuck  chat.stuck (message handler, raw)",
             "  GET /",
         ]
         assert '"native","one"]' in await greeting(command.port)
@@ -160,6 +167,27 @@ async def test_reload_serves_what_was_written_last(folder: Path) -> None:
         async with asyncio.timeout(30):
             while '"two"' not in await greeting_or_nothing(command.port):
                 pass
+
+
+@pytest.mark.parametrize("options", [(), ("--transport", "asgi")], ids=["native", "asgi"])
+async def test_reload_waits_neither_for_open_sockets_nor_for_handlers(
+    folder: Path, options: tuple[str, ...]
+) -> None:
+    async with running(folder, "--reload", *options) as command, AsyncExitStack() as stack:
+        address = f"ws://{HOST}:{command.port}"
+        paths = ["/stuck"] + [f"/rooms/{number}" for number in range(100)]
+        opening = [connect(address + path, proxy=None, open_timeout=30) for path in paths]
+        peers = [await stack.enter_async_context(each) for each in opening]
+        await peers[0].send("begin")
+        for peer in peers:
+            await within(peer.recv())
+        write(folder, "two")
+        async with asyncio.timeout(30):
+            while '"two"' not in await greeting_or_nothing(command.port):
+                pass
+        for peer in peers:
+            await within(peer.wait_closed())
+        assert {peer.close_code for peer in peers} == {1012}
 
 
 async def test_the_access_log_is_an_option(folder: Path) -> None:

@@ -37,14 +37,22 @@ class Codec(Protocol):
 
 
 class Quick(NamedTuple):
-    """The parts of a codec for calls that one function answers with one value: the hot path.
+    """The parts of a codec for calls that one function answers with one value: the hot path."""
 
-    `read` takes a text frame to something with `name`, `body` and `id` (or raises, and the long way
-    tells why); `write` is given the name once, and then takes id and value to the answer's bytes.
+    call: Callable[[str, Any], type]
+    """From a name, and what the body is decoded into, to the type of the calls of this name.
+
+    They have a `body` and an `id`. Without something to decode it into the body is ignored.
     """
+    reader: Callable[[tuple[type, ...]], Callable[[str], Any]]
+    """From the types of calls to what reads a text frame as one of them.
 
-    read: Callable[[str], Any]
-    write: Callable[[str], Callable[[Id | None, Any], bytes]]
+    It raises where a frame is none of them, and the long way tells why.
+    """
+    answers: Callable[[str], tuple[Callable[[Id, Any], Any], Callable[[Any], Any]]]
+    """From a name to what puts an id and a value, or a value alone, into an answer."""
+    encode: Callable[[Any], bytes]
+    """From an answer to its bytes."""
 
 
 class Dialect(Protocol):

@@ -17,6 +17,7 @@ from ..closecodes import GOING_AWAY, INTERNAL_ERROR, MEANINGS, NORMAL, OVERLOADE
 from ..commands import Call, Command, Disconnect, Event, Failure, Output, Result
 from ..errors import MalformedMessage, WrongFrame
 from ..json import JsonAdapter
+from ..publications import Message, Publication
 from ..types import Body, Frame
 from .base import Codec, Dialect
 from .markup import Fragment, as_text, is_markup, mark_out_of_band, out_of_band, partial, render
@@ -136,6 +137,8 @@ class _HtmxCodec:
             value = self._error(output)
         elif isinstance(output, (Result, Event)):
             value = output.value
+        elif isinstance(output, Publication):
+            value = self._published(output.message)
         elif isinstance(output, Disconnect) and output.code not in _QUIET_ENDS:
             reason = output.reason or MEANINGS.get(output.code, "closed")
             value = self._error(Failure(output.code, reason))
@@ -149,6 +152,15 @@ class _HtmxCodec:
         else:
             html = "".join([_beside_others(part) for part in parts])
         return as_text(html) or None
+
+    def _published(self, message: Message) -> object:
+        """Return what a publication shows: HTML where the server made it, else a text."""
+        value = self._json.decode(message.data)
+        if not message.is_html:
+            return value
+        place = {name: value.get(name) for name in ("target", "swap", "select")}
+        html = _Html(value["html"])
+        return Fragment(html, **place) if any(place.values()) else html
 
 
 _QUIET_ENDS: Final = {NORMAL, GOING_AWAY, INTERNAL_ERROR, RESTARTING, OVERLOADED, 1014}

@@ -8,6 +8,7 @@ from typing import ClassVar, Final, Literal, TypeAlias, get_args
 from ..commands import Call, Command, Event, Failure, Output, Result
 from ..errors import WrongFrame
 from ..json import JsonAdapter
+from ..publications import Publication
 from ..types import Body, Frame
 from .base import Codec, Dialect
 
@@ -76,6 +77,8 @@ class _FrameCodec:
         return (Call(frame),)
 
     def encode(self, output: Output) -> Frame | None:
+        if isinstance(output, Publication):
+            return output.message.data.decode()
         if not isinstance(output, (Result, Event)):
             return None
         value = output.value
@@ -97,6 +100,8 @@ class _JsonCodec:
     def encode(self, output: Output) -> Frame | None:
         if isinstance(output, Failure):
             return _binary_or_json(_error(output), self._json)
+        if isinstance(output, Publication):
+            return output.message.data.decode()
         if not isinstance(output, (Result, Event)):
             return None
         return _binary_or_json(output.value, self._json)

@@ -9,6 +9,7 @@ from ..closecodes import MEANINGS, NORMAL, NOT_AUTHENTICATED
 from ..commands import (
     Authenticate,
     Call,
+    ChannelOutput,
     Command,
     Disconnect,
     Event,
@@ -21,6 +22,7 @@ from ..errors import MalformedMessage, WrongFrame
 from ..json import JsonAdapter
 from ..types import Body, Frame
 from .base import Codec, Dialect
+from .channels import CHANNEL_WORDS, ChannelWords
 from .problems import kind_of, text_of
 
 __all__ = ["State"]
@@ -41,7 +43,7 @@ class State(Dialect):
     body: Body = "value"
     has_names: ClassVar[bool] = True
     can_authenticate: ClassVar[bool] = True
-    reserved: ClassVar[frozenset[str]] = frozenset({"initialised", "error"})
+    reserved: ClassVar[frozenset[str]] = frozenset({"initialised", "error"}) | CHANNEL_WORDS
 
     def __init__(self, *, sanitise: bool = True) -> None:
         self.sanitise: Final = sanitise
@@ -59,6 +61,7 @@ class _StateCodec:
         self.variant: Hashable = ("state", json)
         self._sanitise = dialect.sanitise
         self._json = json
+        self._channels = ChannelWords(json)
 
     def decode(self, frame: Frame) -> Sequence[Command]:
         if not isinstance(frame, str):
@@ -68,7 +71,11 @@ class _StateCodec:
             raise MalformedMessage(f"expected a JSON object, got {kind_of(message)}")
         if "state" not in message:
             return (Authenticate(_token_of(message)),)
-        return (Call(self._data_of(message), name=_state_of(message)),)
+        state = _state_of(message)
+        if state in CHANNEL_WORDS:
+            body = self._json.encode(message.get("data", {}))
+            return (self._channels.named_command(state, body, None),)
+        return (Call(self._data_of(message), name=state),)
 
     def encode(self, output: Output) -> Frame | None:
         if isinstance(output, Result):
@@ -82,6 +89,9 @@ class _StateCodec:
             said = _error(output)
         elif isinstance(output, Disconnect) and output.code != NORMAL:
             said = _end(output)
+        elif isinstance(output, ChannelOutput):
+            name, body = self._channels.named(output)
+            return f'{{"state":"{name}","data":{body}}}'
         else:
             return None
         return self._json.encode(said).decode()
@@ -111,7 +121,7 @@ def _state_of(message: dict[str, Any]) -> str:
         raise MalformedMessage(f"state: expected a string, got {kind_of(state)}")
     if not state:
         raise MalformedMessage("state: expected a name, got an empty string")
-    if state in State.reserved:
+    if state in State.reserved - CHANNEL_WORDS:
         raise MalformedMessage(f"state: expected no word of the server, got {state!r}")
     return state
 

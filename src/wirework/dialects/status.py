@@ -6,11 +6,12 @@ from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Final
 
 from ..closecodes import MEANINGS, NORMAL, http_status
-from ..commands import Call, Command, Disconnect, Event, Failure, Output, Result
-from ..errors import Problem
+from ..commands import Call, ChannelOutput, Command, Disconnect, Event, Failure, Output, Result
+from ..errors import MalformedMessage, Problem
 from ..json import JsonAdapter
 from ..types import Body, Frame
 from .base import Codec, Dialect
+from .channels import CALLED, SAID, ChannelWords
 from .problems import problems_of
 
 __all__ = ["Status"]
@@ -52,8 +53,21 @@ class _StatusCodec:
         self._error_object = dialect.error_object
         self._json = json
 
+        self._channels = ChannelWords(json)
+
     def decode(self, frame: Frame) -> Sequence[Command]:
+        if (_MARK in frame) if isinstance(frame, str) else (_MARK.encode() in frame):
+            said = self._json.decode(frame)
+            if isinstance(said, dict) and _WORD in said:
+                return (self._command(said),)
         return (Call(frame),)
+
+    def _command(self, said: dict[str, Any]) -> Command:
+        word = said.pop(_WORD)
+        if word not in CALLED:
+            known = ", ".join(CALLED)
+            raise MalformedMessage(f"{_WORD}: expected one of {known}, got {str(word)[:100]!r}")
+        return self._channels.command(word, self._json.encode(said), None)
 
     def encode(self, output: Output) -> Frame | None:
         if isinstance(output, Result):
@@ -65,6 +79,10 @@ class _StatusCodec:
         if isinstance(output, Disconnect) and output.code != NORMAL:
             reason = output.reason or MEANINGS.get(output.code, "closed")
             return self._say(http_status(output.code), self._errors(Failure(output.code, reason)))
+        if isinstance(output, ChannelOutput):
+            body = self._channels.body(output)
+            said = f'{{"statusCode":200,"body":{{{_MARK}:"{SAID[type(output)]}",{body[1:]}}}'
+            return said.encode() if self._binary else said
         return None
 
     def _say(self, status: int, body: object) -> Frame:
@@ -85,6 +103,9 @@ class _StatusCodec:
         return body
 
 
+_WORD: Final = "$channel"
+_MARK: Final = f'"{_WORD}"'
+"""The key of messages that concern channels, both ways: what they ask or tell."""
 _NO_CONTENT: Final = 204
 _WHOLE: Final[list[str | int]] = ["__model__"]
 

@@ -5,7 +5,7 @@ The protocol is specified in `docs/dialects/typed.md`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
@@ -32,9 +32,8 @@ from ..errors import MalformedMessage, ValidationError, WrongFrame
 from ..json import JsonAdapter, MsgspecAdapter
 from ..types import Body, Frame
 from .base import Codec, Dialect, Quick
+from .channels import CHANNEL_WORDS, ChannelWords
 from .envelope import (
-    MAX_ID,
-    MAX_ID_LENGTH,
     failure_of,
     given_id_of,
     id_of,
@@ -43,6 +42,7 @@ from .envelope import (
     text_of,
 )
 from .problems import kind_of
+from .quick import GivenId, quick_way
 
 __all__ = ["Typed"]
 
@@ -70,7 +70,7 @@ class Typed(Dialect):
     name: ClassVar[str] = "typed"
     has_names: ClassVar[bool] = True
     can_authenticate: ClassVar[bool] = True
-    reserved: ClassVar[frozenset[str]] = _CLIENT_WORDS | _SERVER_WORDS
+    reserved: ClassVar[frozenset[str]] = _CLIENT_WORDS | _SERVER_WORDS | CHANNEL_WORDS
 
     def __init__(self, *, flat: bool = False, ready: bool = False) -> None:
         self.flat: Final = flat
@@ -91,17 +91,13 @@ class Typed(Dialect):
         """Return the quick way: for messages that are not flat, with the default adapter."""
         if self.flat or type(json) is not MsgspecAdapter:
             return None
-        return Quick(json.bare_decoder(_Envelope), _Codec(json).writer)
+        return quick_way(json)
 
 
 class _Envelope(msgspec.Struct, frozen=True, gc=False, rename={"name": "type", "body": "data"}):
     name: Annotated[str, msgspec.Meta(min_length=1)]
     body: msgspec.Raw = msgspec.Raw(b"{}")
-    id: (
-        Annotated[int, msgspec.Meta(ge=-MAX_ID, le=MAX_ID)]
-        | Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)]
-        | None
-    ) = None
+    id: GivenId = None
 
 
 class _Codec:
@@ -114,6 +110,7 @@ class _Codec:
         # Without a function of ours around it; `encode` tells better what cannot be encoded.
         self._try_encode = json.bare_encode if type(json) is MsgspecAdapter else json.encode
         self._heads: dict[str, str] = {}
+        self._channels = ChannelWords(json)
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -126,6 +123,8 @@ class _Codec:
             raise self._fault(frame) from None
         if said.name in _CLIENT_WORDS:
             return (self._own_command(said.name, self._object(frame), frame),)
+        if said.name in CHANNEL_WORDS:
+            return (self._channels.named_command(said.name, bytes(said.body), said.id),)
         _check_called(said.name)
         return (Call(bytes(said.body), said.name, said.id),)
 
@@ -176,24 +175,16 @@ class _Codec:
         if isinstance(output, Ready):
             keys = _TYPE_KEY if output.id is None else _ID_KEYS
             return self._message(self._with_id(_READY, output.id), output.value, keys)
-        if not isinstance(output, Ended):
+        if isinstance(output, Ended):
+            if output.id is None:
+                return None
+            return self._message(self._with_id(_END, output.id), {"count": output.count}, _ID_KEYS)
+        if isinstance(output, Failure | Pong | Disconnect):
             return self._text(_plain(output))
-        if output.id is None:
-            return None
-        return self._message(self._with_id(_END, output.id), {"count": output.count}, _ID_KEYS)
-
-    def writer(self, name: str) -> Callable[[Id | None, Any], bytes]:
-        """Return what writes answers to calls of this name."""
-        head = self._head(name).encode()
-        encode = self._try_encode
-
-        def write(id: Id | None, value: Any) -> bytes:
-            if id is None:
-                return b'%b,"data":%b}' % (head, encode(value))
-            shown = b"%d" % id if type(id) is int else encode(id)
-            return b'%b,"id":%b,"data":%b}' % (head, shown, encode(value))
-
-        return write
+        name, body = self._channels.named(output)
+        return self._with_body(
+            self._with_id(f'{{"type":"{name}"', getattr(output, "id", None)), body
+        )
 
     def _result(self, output: Result) -> str:
         id, name = output.id, output.name
@@ -213,6 +204,9 @@ class _Codec:
         if value is None:
             return f"{head}}}"
         return f'{head},"data":{self._text(value)}}}'
+
+    def _with_body(self, head: str, body: str) -> str:
+        return f'{head},"data":{body}}}'
 
     def _head(self, name: str) -> str:
         """Return how the messages of this name begin."""
@@ -253,6 +247,8 @@ class _FlatCodec(_Codec):
         _check_called(name)
         del message["type"]
         message.pop("id", None)
+        if name in CHANNEL_WORDS:
+            return (self._channels.named_command(name, self._encode(message), id),)
         return (Call(message, name, id),)
 
     def _token_of(self, message: dict[str, Any]) -> str:
@@ -280,6 +276,9 @@ class _FlatCodec(_Codec):
 
     def _message(self, head: str, value: object, keys: Sequence[str]) -> str:
         return f"{head}}}" if value is None else self._merged(head, self._text(value), keys)
+
+    def _with_body(self, head: str, body: str) -> str:
+        return f"{head},{body[1:]}"
 
     def _merged(self, head: str, said: str, keys: Sequence[str]) -> str:
         if not said.startswith("{"):

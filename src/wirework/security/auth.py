@@ -194,6 +194,14 @@ class Source(Auth):
         """
         return value
 
+    async def recall(self, value: Any, handshake: Handshake) -> Any:
+        """Return what `verify` gets for the same credentials when it is asked again.
+
+        Raises:
+            Reject: they are no more what they were; the connection ends.
+        """
+        return value
+
     def identify(self, result: Any) -> Identity[Any] | None:
         """Return who the result of `verify` says the peer is; None: it is refused.
 

@@ -142,11 +142,13 @@ class Budget:
         size: a token for each byte; None: no limit.
     """
 
-    __slots__ = ("messages", "size")
+    __slots__ = ("limit", "messages", "size")
 
     def __init__(self, messages: Bucket | None = None, size: Bucket | None = None) -> None:
         self.messages = messages
         self.size = size
+        self.limit = ""
+        """The setting that the last message which was not allowed has met."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
@@ -169,11 +171,12 @@ class Budget:
         A message that is not allowed takes nothing. See `Bucket.take`.
         """
         wait = self.messages.wait(1, now) if self.messages is not None else 0.0
-        if self.size is not None:
-            wait = max(wait, self.size.wait(size, now))
-        if not wait:
-            self._take(size, now)
-        return wait
+        size_wait = self.size.wait(size, now) if self.size is not None else 0.0
+        if wait or size_wait:
+            self.limit = "message_rate" if wait >= size_wait else "byte_rate"
+            return max(wait, size_wait)
+        self._take(size, now)
+        return 0.0
 
     def _take(self, size: int, now: float) -> None:
         if self.messages is not None:

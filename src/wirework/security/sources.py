@@ -110,11 +110,12 @@ class QueryToken(Source):
 
 
 class SessionUser(Source):
-    """Who signed in over HTTP: a value in the signed session cookie, set by the login.
+    """Who signed in over HTTP: a value in the session, set by the login.
 
     Browsers send the cookie from any page: origins keep foreign pages out, so do not allow more of
-    them than you must. The session is what it was at the handshake; with `recheck`, `verify` can
-    look at the server's own data again.
+    them than you must. A session in its cookie is what it was at the handshake; with `recheck`,
+    `verify` can look at the server's own data again. One in a store is read again for each recheck:
+    the connection ends when it was deleted, has expired, or has no such value any more.
 
     Args:
         verify: takes the value as `token`; None: the value itself is the user. Default None.
@@ -138,6 +139,20 @@ class SessionUser(Source):
             SessionError: the application has no `secret_key`.
         """
         return sound(handshake.session.get(self.key), "session")
+
+    async def recall(self, value: Any, handshake: Handshake) -> Any:
+        """Return the value that the store has now; where there is no store, the same as before.
+
+        Raises:
+            SessionEnded: the session was deleted, or has expired.
+            BadCredentials: it has no such value any more.
+        """
+        if handshake.stored is None:
+            return value
+        found = await handshake.stored.stored_value(self.key)
+        if found is None:
+            raise BadCredentials("session: the value is gone")
+        return sound(found, "session")
 
 
 class Ticket(QueryToken):

@@ -81,7 +81,8 @@ class Watch:
         """Have the credentials judged again."""
         ws, identity = self._ws, None
         try:
-            identity = await self._gate.judge(ws, self.source, self._value)
+            value = await self.source.recall(self._value, ws.handshake)
+            identity = await self._gate.judge(ws, self.source, value)
             is_good = self._gate.may_stay(ws, identity)
         except (Reject, Close):
             is_good = False

@@ -138,6 +138,7 @@ class Calls(ABC):
             bucket = self._buckets.setdefault(name, Bucket(function.rate, burst_of(function.rate)))
             wait = bucket.take(1, wheel().now())
             if wait:
+                self.ws.connection.met("rate")
                 raise Reject("rate_limited", "too many messages", {"retry_after": wait})
 
     async def _run(
@@ -219,6 +220,7 @@ class Calls(ABC):
         except TimeoutError:
             if not limit.expired():
                 raise
+            self.ws.connection.met("handler_timeout")
             logger.error("%s took longer than %s s on %s", plan.where, seconds, self.ws.id)
             raise Reject("timed_out", "the handler took too long") from None
 
@@ -407,6 +409,11 @@ class Calls(ABC):
 
     def failure(self, error: Exception, call: Call) -> Failure:
         """Return what the peer is told of `error`."""
+        said = self._failure(error, call)
+        self.ws.connection.rejected(said.code)
+        return said
+
+    def _failure(self, error: Exception, call: Call) -> Failure:
         if isinstance(error, Reject):
             return Failure(error.code, error.message, error.details, call.name, call.id)
         if isinstance(error, ValidationError):

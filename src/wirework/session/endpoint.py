@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..binding.plan import Plan
 from ..commands import Call
 from ..dialects.base import Dialect
-from ..errors import RegistrationError, Reject
+from ..errors import Reject
 from ..json import JsonAdapter
 from ..security.permissions import Requirement
-from ..shortcut import Lane, lane_of, shortcut_of
+from ..shortcut import Lane, Shortcut, lane_of, shortcut_of, shortcut_to
 from ..websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -115,10 +115,10 @@ class MessageEndpoint:
         self.handler_timeout = handler_timeout
         self.first_timeout = first_timeout
         is_plain = not (middleware or cancel_on_disconnect or handler_timeout)
-        self.shortcut = shortcut_of(dialect, function, json) if is_plain and function else None
-        self.quick = dialect.quick(json) if is_plain else None
+        self._shortcut = shortcut_of(dialect, function, json) if is_plain and function else None
+        self._quick = dialect.quick(json) if is_plain else None
         self._json = json
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[type, Lane] = {}
 
     def add(self, name: str, function: Function) -> None:
         """Call `function` for messages called `name`."""
@@ -126,15 +126,26 @@ class MessageEndpoint:
         self.has_turns |= function.after is not None
         if not function.is_free:
             return
-        lane = lane_of(self.quick, name, function.plan, self._json)
-        if lane is not None:
-            self._lanes[name] = lane
+        found = lane_of(self._quick, name, function.plan, self._json)
+        if found is not None:
+            call, lane = found
+            self._lanes[call] = lane
+            self._shortcut = None
 
     @property
-    def lanes(self) -> dict[str, Lane]:
-        """Name of a message -> its short way, where there is nothing to do around messages."""
-        is_plain = not (self.has_turns or self.hooks.before or self.hooks.after)
-        return self._lanes if is_plain else {}
+    def shortcut(self) -> Shortcut | None:
+        """The short way of its messages, where there is nothing to do around them."""
+        if self.has_turns or self.hooks.before or self.hooks.after:
+            return None
+        if self._shortcut is None and self._quick is not None and self._lanes:
+            self._shortcut = shortcut_to(self._quick, self._lanes)
+        return self._shortcut
+
+    @property
+    def lanes(self) -> set[str]:
+        """The names of the messages that have a short way."""
+        shortcut = self.shortcut
+        return set() if shortcut is None else {lane.name for lane in shortcut.lanes.values()}
 
     @property
     def plans(self) -> list[Plan]:
@@ -170,17 +181,3 @@ class MessageEndpoint:
         from .session import MessageSession
 
         await MessageSession(self, ws).open()
-
-
-def check_hook(plan: Plan) -> None:
-    """Refuse a hook that is a generator.
-
-    Raises:
-        RegistrationError: it is.
-    """
-    if plan.kind not in ("async", "sync"):
-        raise RegistrationError(
-            plan.where,
-            f"a hook is called once and returns, this is a {plan.kind}",
-            "write a def or an async def without yield",
-        )

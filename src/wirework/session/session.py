@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -20,6 +20,7 @@ from ..commands import (
     Authenticate,
     Call,
     Cancel,
+    ChannelCommand,
     Command,
     Disconnect,
     Failure,
@@ -46,28 +47,28 @@ from ..handlers import (
     is_own_end,
     refuse_for,
     report,
-    stray,
 )
-from ..outbox import TEXT, Outgoing
-from ..shortcut import Lane, Shortcut
 from ..timers import wheel
 from ..types import Frame
 from ..websocket import WebSocket
-from .calls import Calls
+from .channels import Visits
 from .endpoint import MessageEndpoint
 from .requests import Requests
+from .shortly import ShortCalls
 
 __all__ = ["MessageSession"]
 
 logger = logging.getLogger("wirework")
 
-_alive: set[asyncio.Task[None]] = set()
-"""Workers at work: the event loop alone would not keep them from being collected."""
+_alive: dict[asyncio.Task[None], MessageSession] = {}
+"""Workers at work, and whose: the event loop alone would not keep them from being collected."""
 
 _UNREAD: Any = object()
+_IN_TURN = (Call, Authenticate, ChannelCommand)
+"""Commands that wait for those before them."""
 
 
-class MessageSession(Calls):
+class MessageSession(ShortCalls):
     """One connection that speaks a dialect."""
 
     __slots__ = (
@@ -77,6 +78,7 @@ class MessageSession(Calls):
         "_over",
         "_requests",
         "_running",
+        "_visits",
         "is_begun",
     )
 
@@ -94,6 +96,7 @@ class MessageSession(Calls):
         """Whether it was accepted only to be told why it is refused."""
         self._over: asyncio.Future[None] | None = None
         self._requests: Requests | None = None
+        self._visits: Visits | None = None
 
     async def serve(self) -> None:
         """Run the session inside a connection handler, until the connection has ended."""
@@ -156,7 +159,7 @@ class MessageSession(Calls):
         has_work = connection.inbox or (connection.is_ended and not self._running)
         if has_work and self._running < limit:
             self._running += 1
-            _alive.add(asyncio.get_running_loop().create_task(self._work()))
+            _alive[asyncio.get_running_loop().create_task(self._work())] = self
         connection.is_awaited = self._running < limit
 
     # --- the handshake --------------------------------------------------------------------------
@@ -243,8 +246,10 @@ class MessageSession(Calls):
     def tick(self, now: float) -> float | None:
         """End a connection whose first message has not come in time; the wheel calls it."""
         if not self.is_begun and self.endpoint.gate is not None:
+            self.ws.connection.met("auth_timeout")
             self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated in time")
         elif not self.is_begun:
+            self.ws.connection.met("auth_timeout")
             self.ws.end(closecodes.TIMED_OUT, "no first message in time")
         return None
 
@@ -308,13 +313,11 @@ class MessageSession(Calls):
         task = asyncio.current_task()
         assert task is not None
         try:
-            if self.is_begun:
-                if self.endpoint.shortcut is not None:
-                    await self._work_shortly(self.endpoint.shortcut)
-                elif self.endpoint.quick is not None and self.endpoint.lanes:
-                    await self._work_in_lanes(self.endpoint.quick.read, self.endpoint.lanes)
+            shortcut = self.endpoint.shortcut
+            if shortcut is not None and self.is_begun:
+                await self.work_shortly(shortcut)
             while connection.inbox:
-                await self._take(connection.next_frame())
+                await self.take(connection.next_frame())
         except asyncio.CancelledError:
             if not (connection.by_peer and self.endpoint.cancel_on_disconnect):
                 connection.close(closecodes.RESTARTING, discard=True)
@@ -335,80 +338,10 @@ class MessageSession(Calls):
                     self._is_over = True
                     await self._disconnect()
             finally:
-                _alive.discard(task)
+                _alive.pop(task, None)
 
-    async def _work_shortly(self, shortcut: Shortcut) -> None:
-        """Handle the inbox the short way; what that cannot do takes the long one."""
-        connection = self.ws.connection
-        inbox, outbox = connection.inbox, connection.outbox
-        function, read, encode, special = shortcut
-        while inbox:
-            frame = connection.next_frame()
-            try:
-                argument = read(frame) if type(frame) is str else _UNREAD
-            except Exception:
-                argument = _UNREAD
-            if argument is _UNREAD:
-                await self._take(frame)
-                continue
-            try:
-                value = await function(argument)
-                if value is None or connection.close_code is not None:
-                    continue
-                try:
-                    data = None if type(value) in special else encode(value)
-                except Exception:
-                    data = None
-                if data is None:
-                    await self.answer(value, Call(None))
-                    continue
-                if outbox.is_congested:
-                    await connection.make_room()
-                connection.push(Outgoing(TEXT, data))
-            except asyncio.CancelledError as error:
-                await self.fail(stray(error), None)
-            except Exception as error:
-                await self.fail(error, None)
-
-    async def _work_in_lanes(self, read: Callable[[str], Any], lanes: Mapping[str, Lane]) -> None:
-        """Handle the inbox the short way, where messages have names."""
-        connection = self.ws.connection
-        inbox, outbox = connection.inbox, connection.outbox
-        while inbox:
-            frame = connection.next_frame()
-            if type(frame) is not str:
-                await self._take(frame)
-                continue
-            try:
-                message = read(frame)
-                function, decode, write = lanes[message.name]
-                argument = decode(message.body)
-            except Exception:
-                await self._take(frame)
-                continue
-            try:
-                value = await function(argument)
-                if connection.close_code is not None:
-                    continue
-                try:
-                    data = None if value is None else write(message.id, value)
-                except Exception:
-                    data = None
-                if data is None:
-                    await self.answer(value, Call(None, message.name, message.id))
-                    continue
-                if outbox.is_congested:
-                    await connection.make_room()
-                connection.push(Outgoing(TEXT, data))
-            except asyncio.CancelledError as error:
-                await self.fail(stray(error), Call(None, message.name, message.id))
-            except Exception as error:
-                await self.fail(error, Call(None, message.name, message.id))
-            finally:
-                if self._unwanted is not None:
-                    self._forget(message.id)
-
-    async def _take(self, frame: Frame) -> None:
+    async def take(self, frame: Frame) -> None:
+        """Do what a frame says."""
         codec = self.ws.codec
         assert codec is not None
         try:
@@ -436,8 +369,23 @@ class MessageSession(Calls):
             await self._authenticate(command)
         elif isinstance(command, Cancel):
             self.cancel(command.id, is_ahead=False)
+        elif isinstance(command, ChannelCommand):
+            await self._visit(command)
         else:
             self._hear(command)
+
+    async def _visit(self, command: ChannelCommand) -> None:
+        """Do what a client asks of a channel, and answer it."""
+        call = Call(None, id=command.id)
+        if not self.is_begun:
+            await self._turn_away(Reject("not_authenticated", "authenticate first"), call)
+            return
+        if self._visits is None:
+            self._visits = Visits(self, self.ws.app.channels, self.ws.app.settings.max_channels)
+        try:
+            await self._visits.do(command)
+        except Exception as error:
+            await self.fail(error, call)
 
     async def _run_only_call(self, call: Call) -> None:
         """Run the one call of a connection; its handler takes the frames that follow."""
@@ -467,7 +415,7 @@ class MessageSession(Calls):
                 self.push(self.failure(error, Call(None)))
                 self.ws.end(closecodes.WRONG_KIND, str(error))
             return False
-        if any(isinstance(command, (Call, Authenticate)) for command in commands):
+        if any(isinstance(command, _IN_TURN) for command in commands):
             return False
         for command in commands:
             self._hear(command)
@@ -495,18 +443,36 @@ class MessageSession(Calls):
 
     # --- the end --------------------------------------------------------------------------------
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is running that does not merely wait for the client's next message."""
+        waits = self.endpoint.concurrency == 1 and self.ws.connection.is_awaited
+        return self._running > 0 and not waits
+
+    def cancel_workers(self) -> None:
+        """Cancel the running calls; not the disconnect hook, which still runs after them."""
+        if not self._is_over:
+            for worker in [each for each, session in _alive.items() if session is self]:
+                worker.cancel()
+
     async def _disconnect(self) -> None:
         plan = self.endpoint.hooks.disconnect
         wheel().forget(self)
         try:
+            if self._visits is not None:
+                await self._visits.leave_all()
             if plan is not None and not self._is_refused:
                 await self._run_hook(plan)
         except Exception as error:
             if not is_own_end(self.ws, error):
                 report(self.ws, error, plan.where if plan else self.endpoint.where)
         finally:
-            await self._release_lasting(None)
-            self._finish()
+            try:
+                await self._release_lasting(None)
+                if self.ws.handshake.stored is not None:
+                    await self.ws.handshake.stored.keep_last()
+            finally:
+                self._finish()
 
     def _finish(self) -> None:
         """Let go of the connection, or give it back to the handler that serves it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,4 +82,18 @@ def test_a_combination_that_cannot_work_is_refused_before_anything_is_loaded(
     said: list[str] = []
     with pytest.raises(RunError, match=words):
         serve(Options(app="nowhere:app", **options), said.append)
+    assert said == []
+
+
+def test_sessions_in_the_memory_of_one_process_are_refused_with_several_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "from wirework import App, MemorySessions\n"
+    text += f"app = App(secret_key={'k' * 32!r}, sessions=MemorySessions())\n"
+    (tmp_path / "remembering.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    said: list[str] = []
+    with pytest.raises(RunError, match="MemorySessions knows the sessions of one process alone"):
+        serve(Options(app="remembering:app", workers=2, transport="asgi"), said.append)
     assert said == []

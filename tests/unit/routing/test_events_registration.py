@@ -289,7 +289,7 @@ def test_a_hook_does_not_yield(hook: str, kind: str) -> None:
     function = asynchronous if kind == "async generator" else synchronous
     told = refused(lambda app: getattr(desk(app), hook)(function))
     assert told.endswith(
-        f"a hook is called once and returns, this is a {kind}; "
+        f"it is called once and returns, this is {'an' if kind[0] == 'a' else 'a'} {kind}; "
         "write a def or an async def without yield"
     )
 

@@ -110,7 +110,7 @@ def test_a_verify_that_cannot_be_called_fails_at_registration() -> None:
 
     with pytest.raises(RegistrationError, match=r"needs_more: parameter 'database' \(int\)"):
         desk_of(needs_more)
-    with pytest.raises(RegistrationError, match="yields: a hook is called once and returns"):
+    with pytest.raises(RegistrationError, match="yields: it is called once and returns"):
         desk_of(yields)
 
 

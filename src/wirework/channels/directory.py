@@ -1,0 +1,171 @@
+"""All channels of an application: found by name, their functions compiled, their hub."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
+
+from ..binding.binder import Binder, Extra
+from ..binding.plan import Context, Plan, check_hook
+from ..binding.signatures import LocalNames, parameters_of
+from ..errors import NoSuchChannel, RegistrationError, Reject
+from ..json import JsonAdapter
+from ..publications import Member
+from ..security.identity import user_key
+from ..websocket import WebSocket
+from .channel import Channel, NamedChannel
+from .declared import Declared, announce
+from .hub import Hub
+
+__all__ = ["Channels", "Visit"]
+
+T = TypeVar("T")
+
+
+class Visit(NamedTuple):
+    """What functions of a channel are called with: the `meta` of their `Call`."""
+
+    channel: NamedChannel[Any]
+    parameters: Mapping[str, Any]
+
+
+class Channels:
+    """The channels of one application.
+
+    Args:
+        json: encodes what is published.
+        binder: compiles functions.
+        hub: holds subscriptions.
+    """
+
+    def __init__(self, json: JsonAdapter, binder: Binder, hub: Hub) -> None:
+        self.json = json
+        self.hub = hub
+        self._binder = binder
+        self._families: list[Channel[Any]] = []
+
+    def __iter__(self) -> Iterator[Channel[Any]]:
+        return iter(self._families)
+
+    def __len__(self) -> int:
+        return len(self._families)
+
+    def declare(self, template: str, **options: Any) -> Channel[Any]:
+        """Add a channel or a family of channels.
+
+        Raises:
+            RegistrationError: its name is taken, or an option cannot work.
+        """
+        family: Channel[Any] = Channel(self, template, **options)
+        for other in self._families:
+            if other.template.overlaps(family.template):
+                raise RegistrationError(family.where, f"{other.where} has these names")
+        self._families.append(family)
+        return family
+
+    async def start(self) -> None:
+        """Start the hub, and tell who publishes from outside which channels there are.
+
+        Raises:
+            BrokerUnavailable: the broker does not answer.
+        """
+        await self.hub.start()
+        if self.hub.broker.is_shared and self.hub.broker.keeps:
+            families = [Declared(each.template.text, each.rules.keep) for each in self]
+            await announce(self.hub.broker, families)
+
+    def find(self, name: str) -> tuple[NamedChannel[Any], dict[str, Any]]:
+        """Return the channel called `name` and the parameters in its name.
+
+        The family that was declared first wins.
+
+        Raises:
+            NoSuchChannel: none has such names.
+        """
+        for family in self._families:
+            parameters = family.template.match(name)
+            if parameters is not None:
+                return NamedChannel(family, name), parameters
+        known = [family.template.text for family in self._families]
+        nearest = difflib.get_close_matches(name[:100], known, n=1)
+        raise NoSuchChannel(name, nearest[0] if nearest else None)
+
+    def member_of(self, ws: WebSocket, info: bytes | None = None) -> Member:
+        """Return how others see a connection: its id, its user, and what is told of it."""
+        user = "" if ws.user is None else str(user_key(ws.user))
+        return Member(ws.id, user, info)
+
+    # --- functions ------------------------------------------------------------------------------
+
+    def compile_hook(
+        self, channel: Channel[Any], function: Callable[..., Any], kind: str, names: LocalNames
+    ) -> Plan:
+        """Compile a function of a channel.
+
+        Raises:
+            RegistrationError: a parameter cannot be filled, or it is a generator.
+        """
+        where = f"{channel.where}.{kind}"
+        plan = self._binder.compile(
+            function,
+            where=where,
+            extra=_parameters(channel, function, where, names),
+            body=None if kind == "on_unsubscribe" else "json",
+            names=names,
+        )
+        check_hook(plan)
+        return plan
+
+
+def _parameters(
+    channel: Channel[Any], function: Callable[..., Any], where: str, names: LocalNames
+) -> dict[str, Extra]:
+    """Return what functions of a channel may take beside dependencies and the payload."""
+
+    def part(name: str) -> Callable[[Context], Any]:
+        return lambda context: _visit(context).parameters[name]
+
+    found = {
+        name: Extra(kind, part(name), is_sure=True)
+        for name, kind in channel.template.parameters.items()
+    }
+    found["channel"] = Extra(NamedChannel, lambda context: _visit(context).channel)
+    hints = {each.name: each.annotation for each in parameters_of(function, where, names)}
+    found["user"] = Extra(object, _user_of(hints.get("user", object)), is_sure=True)
+    return found
+
+
+def _user_of(hint: Any) -> Callable[[Context], Any]:
+    """Return what reads the user: somebody, where the annotation says so, and of its type."""
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if any(each in (Any, object, inspect.Parameter.empty) for each in members):
+        return lambda context: context.connection.user
+    kinds = tuple(get_origin(each) or each for each in members if _is_checkable(each))
+    may_be_nobody = NoneType in members or None in members
+
+    def get(context: Context) -> Any:
+        user = context.connection.user
+        if user is None and not may_be_nobody:
+            raise Reject("not_authenticated", "this channel is for users")
+        if user is not None and kinds and not isinstance(user, kinds):
+            raise Reject("forbidden", "You may not do this.")
+        return user
+
+    return get
+
+
+def _is_checkable(hint: Any) -> bool:
+    try:
+        isinstance(None, get_origin(hint) or hint)
+    except TypeError:
+        return False
+    return hint is not None
+
+
+def _visit(context: Context) -> Visit:
+    assert context.call is not None
+    visit: Visit = context.call.meta
+    return visit

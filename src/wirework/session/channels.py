@@ -1,0 +1,263 @@
+"""What a client asks of channels: it may what the functions of the channel allow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..binding.depends import Store
+from ..binding.plan import Context, Plan
+from ..channels.channel import NamedChannel
+from ..channels.content import encoded, is_html, key_of
+from ..channels.directory import Visit
+from ..channels.hub import AlreadySubscribed
+from ..channels.names import check_name
+from ..channels.options import Allow, Post
+from ..channels.subscription import Subscription
+from ..commands import (
+    Call,
+    ChannelCommand,
+    HistoryPage,
+    Output,
+    PresenceList,
+    Publish,
+    ReadHistory,
+    ReadPresence,
+    Receipt,
+    Subscribe,
+    Unsubscribe,
+    Unsubscribed,
+)
+from ..errors import BrokerUnavailable, NoSuchChannel, Reject
+from ..handlers import call_plan, is_own_end, report
+from ..publications import Message
+from ..websocket import WebSocket
+
+if TYPE_CHECKING:
+    from ..channels.directory import Channels
+
+__all__ = ["Visits"]
+
+logger = logging.getLogger("wirework")
+
+_FORBIDDEN = "You may not do this."
+
+
+class Speaker(Protocol):
+    """The session, as far as it is asked here."""
+
+    ws: WebSocket
+    lasting: Store
+
+    def push(self, output: Output) -> bool:
+        """Say `output` without waiting for room."""
+
+
+class Visits:
+    """The channels of one connection: each command is judged by itself.
+
+    Args:
+        session: of the connection.
+        channels: of the application.
+        limit: channels that the connection may be subscribed to at a time.
+    """
+
+    __slots__ = ("_arriving", "_channels", "_farewells", "_gone", "_limit", "_session")
+
+    def __init__(self, session: Speaker, channels: Channels, limit: int) -> None:
+        self._session = session
+        self._channels = channels
+        self._limit = limit
+        self._arriving: set[str] = set()
+        """Names that are being subscribed to."""
+        self._gone: list[Subscription] = []
+        """Those that ended with the connection, and that nobody was told of."""
+        self._farewells: set[asyncio.Task[None]] = set()
+
+    async def do(self, command: ChannelCommand) -> None:
+        """Do what the client asks and answer it.
+
+        Raises:
+            Reject: it may not, or cannot.
+        """
+        check_name(command.channel)
+        try:
+            await self._do(command)
+        except NoSuchChannel:
+            raise Reject("not_found", "there is no such channel") from None
+        except BrokerUnavailable as error:
+            logger.warning("%s: %s", command.channel, error.reason)
+            raise Reject("unavailable", "channels are out of order, try again") from None
+
+    async def _do(self, command: ChannelCommand) -> None:
+        if isinstance(command, Subscribe):
+            await self._subscribe(command)
+        elif isinstance(command, Unsubscribe):
+            await self._unsubscribe(command)
+        elif isinstance(command, Publish):
+            await self._publish(command)
+        elif isinstance(command, ReadHistory):
+            await self._history(command)
+        else:
+            await self._presence(command)
+
+    # --- subscriptions --------------------------------------------------------------------------
+
+    async def _subscribe(self, command: Subscribe) -> None:
+        name, ws, hub = command.channel, self._session.ws, self._channels.hub
+        channel, parameters = self._channels.find(name)
+        mine = hub.subscriptions(ws.connection)
+        if name in mine or name in self._arriving:
+            raise AlreadySubscribed
+        if len(mine.keys() | self._arriving) >= self._limit:
+            raise Reject("too_many_channels", f"at most {self._limit} at a time")
+        self._arriving.add(name)
+        try:
+            allowed = await self._admit(channel, Visit(channel, parameters), command)
+            info = None if allowed.info is None else self._channels.json.encode(allowed.info)
+            subscription = await hub.subscribe(
+                name,
+                channel.family.rules,
+                ws,
+                self._channels.member_of(ws, info),
+                since=command.since,
+                value=allowed.data,
+                id=command.id,
+            )
+        finally:
+            self._arriving.discard(name)
+        subscription.visit = Visit(channel, parameters)
+        subscription.on_end = self._on_end
+        if subscription.topic is None:
+            self._on_end(subscription)
+
+    async def _admit(self, channel: NamedChannel[Any], visit: Visit, command: Subscribe) -> Allow:
+        result = await self._ask(channel.family.may_subscribe, visit, command.body)
+        limit = channel.family.max_subscribers
+        if limit is not None:
+            # Those who are just coming in here are not at the broker yet.
+            here = self._channels.hub.local_count(channel.name)
+            if max(here, await channel.subscriber_count()) >= limit:
+                raise Reject("full", f"at most {limit} at a time")
+        if isinstance(result, Allow):
+            return result
+        return Allow(None if result is True else result)
+
+    async def _unsubscribe(self, command: Unsubscribe) -> None:
+        subscription = self._subscription(command.channel)
+        self._channels.hub.leave(subscription)
+        self._session.push(Unsubscribed(command.channel, id=command.id))
+
+    def _on_end(self, subscription: Subscription) -> None:
+        if subscription.connection.is_ended:
+            self._gone.append(subscription)
+            return
+        farewell = asyncio.get_running_loop().create_task(self._say_goodbye(subscription))
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
+
+    async def leave_all(self) -> None:
+        """End every subscription: the connection has ended. Returns when all hooks have run."""
+        self._channels.hub.leave_all(self._session.ws.connection)
+        gone, self._gone = self._gone, []
+        for subscription in gone:
+            await self._say_goodbye(subscription)
+        if self._farewells:
+            await asyncio.gather(*self._farewells)
+
+    async def _say_goodbye(self, subscription: Subscription) -> None:
+        """Run `on_unsubscribe`; its errors end nothing."""
+        visit = subscription.visit
+        plan = None if visit is None else visit.channel.family.unsubscribed
+        if plan is None:
+            return
+        try:
+            await self._run(plan, visit, b"{}")
+        except Exception as error:
+            if not is_own_end(self._session.ws, error):
+                report(self._session.ws, error, plan.where)
+
+    # --- publications ---------------------------------------------------------------------------
+
+    async def _publish(self, command: Publish) -> None:
+        subscription = self._subscription(command.channel)
+        channel, parameters = self._channels.find(command.channel)
+        family, ws = channel.family, self._session.ws
+        visit = Visit(channel, parameters)
+        result = await self._ask(family.may_publish, visit, command.body)
+        if subscription.topic is None:
+            raise Reject("not_subscribed", "the subscription has ended meanwhile")
+        post = result if isinstance(result, Post) else Post(result, key_of(result))
+        if post.data is True:
+            family.decode(command.body)
+        data = bytes(command.body) if post.data is True else encoded(post.data, self._channels.json)
+        message = Message(
+            data,
+            post.key,
+            subscription.member,
+            () if post.to_sender else (ws.id,),
+            round(time.time() * 1000),
+            is_html(post.data),
+        )
+        sender, key = subscription.member.key, command.idempotency
+        position = await channel.publish_message(message, f"{sender} {key}" if key else "")
+        self._session.push(Receipt(command.channel, position, command.id))
+
+    async def _history(self, command: ReadHistory) -> None:
+        self._subscription(command.channel)
+        channel, _ = self._channels.find(command.channel)
+        if channel.family.rules.keep is None:
+            raise Reject("no_history", "this channel keeps no history")
+        page = await channel.read(command.limit, command.since, reverse=command.reverse)
+        self._session.push(HistoryPage(command.channel, page.publications, page.top, command.id))
+
+    async def _presence(self, command: ReadPresence) -> None:
+        subscription = self._subscription(command.channel)
+        channel, _ = self._channels.find(command.channel)
+        presence, broker = channel.family.rules.presence, self._channels.hub.broker
+        if presence is None:
+            raise Reject("no_presence", "this channel does not tell who is there")
+        if not presence.members:
+            connections, users = await broker.count(command.channel)
+            output = PresenceList(command.channel, connections, users, None, 0, command.id)
+        else:
+            await self._list_members(subscription, command)
+            return
+        self._session.push(output)
+
+    async def _list_members(self, subscription: Subscription, command: ReadPresence) -> None:
+        """Tell who is there; whoever comes and goes while that is read is told after it."""
+        name = command.channel
+        subscription.announced = subscription.announced or []
+        version = None
+        try:
+            roll = await self._channels.hub.broker.members(name)
+            users, version = len({member.key for member in roll.members}), roll.version
+            self._session.push(
+                PresenceList(name, len(roll.members), users, roll.members, version, command.id)
+            )
+        finally:
+            subscription.announce_waiting(version)
+
+    # --- within ---------------------------------------------------------------------------------
+
+    def _subscription(self, name: str) -> Subscription:
+        found = self._channels.hub.subscriptions(self._session.ws.connection).get(name)
+        if found is None or found.held is not None:
+            raise Reject("not_subscribed", "subscribe to it first")
+        return found
+
+    async def _ask(self, plan: Plan | None, visit: Visit, body: Any) -> Any:
+        """Return what the deciding function says; no function is a no."""
+        result = None if plan is None else await self._run(plan, visit, body)
+        if result is None or result is False:
+            raise Reject("forbidden", _FORBIDDEN)
+        return result
+
+    async def _run(self, plan: Plan, visit: Visit | None, body: Any) -> Any:
+        session = self._session
+        call = Call(body, meta=visit)
+        async with Context(session.ws, session.ws.handshake, session.lasting, call) as context:
+            return await call_plan(plan, context)
