@@ -7,9 +7,12 @@ from typing import NamedTuple
 from htpy import Element, a, h1, h2, header, li, main, p, span, ul
 
 from examples import (
+    answers,
     broadcast,
     cafeto,
     caspian,
+    cursors,
+    dashboard,
     echo,
     fastapi_beside,
     game,
@@ -22,6 +25,7 @@ from examples import (
     pulsepoint,
     rooms,
     subprotocol,
+    talk,
     whythawk,
 )
 from examples.page import STATIC, document
@@ -42,6 +46,20 @@ EXAMPLES = (
         "HTMX chat",
         "Log in, then talk, from htmx 2 or htmx 4.",
     ),
+    Example("/talk", talk.router, "Channel chat", "Off the network and back: nothing is missed."),
+    Example(
+        "/answers",
+        answers.router,
+        "Token stream",
+        "An answer, word by word, that survives a reload.",
+    ),
+    Example("/cursors", cursors.router, "Cursors", "Who is there, and where they point."),
+    Example(
+        "/dashboard",
+        dashboard.router,
+        "Live dashboard",
+        "The newest of each, as HTML, also for who comes back.",
+    ),
     Example("/hello", htmx_hello.router, "HTMX hello", "A form goes up, two elements come down."),
     Example("/votes", htmx_votes.router, "HTMX votes", "Two sockets on a page, and a push to all."),
     Example("/game", game.router, "Game", "Typed moves in as JSON, positions out as bytes."),
@@ -60,7 +78,12 @@ EXAMPLES = (
         "Whythawk",
         "A token first, then a session shared by all, with Vue in the page.",
     ),
-    Example("/rooms", rooms.router, "Rooms", "Path, query and headers of the handshake."),
+    Example(
+        "/rooms",
+        rooms.router,
+        "Rooms",
+        "Path, query and headers of the handshake; a channel for each room.",
+    ),
     Example(
         "/broadcast",
         broadcast.router,
@@ -108,3 +131,5 @@ app.include(pulsepoint.router)
 app.include(npm.router)
 app.mount("/fastapi", fastapi_beside.api)  # its pages; its socket came with the router
 app.mount("/static", STATIC)
+for module in (answers, cursors, dashboard, htmx_chat, rooms, talk):
+    module.add_channels(app)

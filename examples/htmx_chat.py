@@ -1,31 +1,24 @@
-"""Chat with HTMX: log in over HTTP, talk over WebSockets; htmx 2 and 4 meet in one room."""
+"""Chat with HTMX: log in over HTTP, talk over WebSockets; htmx 2 and 4 meet in one channel."""
 
 from __future__ import annotations
 
-from collections import deque
-from contextlib import suppress
 from typing import Annotated
 
 from htpy import Element, b, button, div, form, input, li, ol, p, script, span
-from starlette.responses import RedirectResponse
+from markupsafe import Markup
 
 from examples import htmx
+from examples.login import add_login, login_form, logout_form
 from examples.page import STATIC, page
-from wirework import (
-    App,
-    Close,
-    ConnectionClosed,
-    Depends,
-    Reject,
-    Router,
-    Session,
-    WebSocket,
-)
+from wirework import App, Close, Depends, History, Reject, Router, Session, WebSocket
 from wirework.dialects import Fragment, Htmx
 
 router = Router()
-members: set[WebSocket] = set()
-lines: deque[Element] = deque(maxlen=100)
+
+
+def add_channels(app: App) -> None:
+    """Channels are an application's: this example's own, and the demo."""
+    app.channel("chat", history=History(size=100, ttl=24 * 3600))
 
 
 # --- over HTTP ------------------------------------------------------------------------------------
@@ -44,43 +37,12 @@ async def index(
     )
 
 
-@router.post("/login")
-async def log_in(session: Session, name: str) -> RedirectResponse:
-    if name.strip():
-        session["name"] = name.strip()[:20]
-    return RedirectResponse("./", 303)
-
-
-@router.post("/logout")
-async def log_out(session: Session) -> RedirectResponse:
-    session.clear()
-    return RedirectResponse("./", 303)
-
-
-def login_form() -> Element:
-    return form("#login", action="login", method="post")[
-        input(
-            name="name",
-            aria_label="Your name",
-            placeholder="Your name",
-            maxlength="20",
-            autocomplete="nickname",
-            required=True,
-            autofocus=True,
-        ),
-        button["Log in"],
-    ]
+add_login(router)
 
 
 def room(name: str, version: htmx.Version) -> list[Element]:
     return [
-        div(".bar")[
-            version.links,
-            form(action="logout", method="post")[
-                span[b[name]],
-                button(".quiet")["Log out"],
-            ],
-        ],
+        div(".bar")[version.links, logout_form(name)],
         div("#chat", version.connect())[
             ol("#messages.messages"),
             form(version.send, id="form", onsubmit="setTimeout(() => this.reset())")[
@@ -103,30 +65,28 @@ def room(name: str, version: htmx.Version) -> list[Element]:
 # --- over WebSockets ------------------------------------------------------------------------------
 
 
-async def join(ws: WebSocket, session: Session) -> Element:
+async def join(ws: WebSocket, session: Session, app: App) -> None:
+    """Whoever comes, or comes back, gets what was said, and then all that follows it."""
     if "name" not in session:
         raise Close(4401, "log in first")
-    await ws.accept()  # from here on `leave` will run
-    members.add(ws)
-    return ol("#messages.messages")[lines]  # whoever comes, or comes back, gets what was said
+    await ws.accept()
+    chat = app.channel_named("chat")
+    beginning = await chat.position()
+    said = await chat.history()
+    await ws.send(ol("#messages.messages")[[Markup(each.data["html"]) for each in said]])
+    await chat.subscribe(ws, since=said[-1].position if said else beginning)
 
 
-async def leave(ws: WebSocket) -> None:
-    members.discard(ws)
-
-
-@router.ws("/ws", conn=join, disconn=leave, dialect=Htmx())
-async def say(text: str, session: Session) -> None:
+@router.ws("/ws", conn=join, dialect=Htmx())
+async def say(text: str, session: Session, app: App) -> None:
     if not text.strip():
         raise Reject("empty", "Say something.")
     line = li[b[session["name"]], span[text.strip()[:500]]]  # htpy escapes what people write
-    lines.append(line)
-    for member in list(members):
-        with suppress(ConnectionClosed):
-            await member.send(Fragment(line, target="#messages", swap="beforeend"))
+    await app.publish("chat", Fragment(line, target="#messages", swap="beforeend"))
 
 
 app = App(secret_key="for this example only: keep yours out of the code")
 app.include(router)
 app.include(htmx.router)
 app.mount("/static", STATIC)
+add_channels(app)

@@ -1,18 +1,19 @@
-"""Rooms: path parameters, query parameters and headers of the handshake."""
+"""Rooms: path, query and headers of the handshake; each room is a channel."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from contextlib import suppress
 from typing import Annotated
 
 from htpy import Element
 
 from examples.page import STATIC, page
-from wirework import App, ConnectionClosed, Header, Query, Router, WebSocket
+from wirework import App, Header, Query, Router, WebSocket
 
 router = Router()
-rooms: defaultdict[int, set[WebSocket]] = defaultdict(set)
+
+
+def add_channels(app: App) -> None:
+    app.channel("room:{number:int}", model=str)
 
 
 @router.get("/")
@@ -24,6 +25,7 @@ async def index() -> Element:
 @router.websocket("/rooms/{room_id:int}")
 async def room(
     ws: WebSocket,
+    app: App,
     room_id: int,
     name: Annotated[str, Query()] = "",
     x_client_name: Annotated[str, Header()] = "stranger",
@@ -31,24 +33,17 @@ async def room(
     """Browsers cannot set headers, so pages say `?name=`; programs may send `X-Client-Name`."""
     await ws.accept()
     who = name or x_client_name
-    rooms[room_id].add(ws)
+    here = app.channel_named(f"room:{room_id}")
+    await here.subscribe(ws)  # until it ends
+    await here.publish(f"{who} joined room {room_id}")
     try:
-        await tell(room_id, f"{who} joined room {room_id}")
         async for text in ws.iter_text():
-            await tell(room_id, f"{who}: {text}")
+            await here.publish(f"{who}: {text}")
     finally:
-        rooms[room_id].discard(ws)
-        await tell(room_id, f"{who} left")
-        if not rooms[room_id]:
-            del rooms[room_id]
-
-
-async def tell(room_id: int, text: str) -> None:
-    for member in list(rooms[room_id]):
-        with suppress(ConnectionClosed):
-            await member.send_text(text)
+        await here.publish(f"{who} left")
 
 
 app = App()
 app.include(router)
 app.mount("/static", STATIC)
+add_channels(app)

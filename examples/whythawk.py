@@ -8,12 +8,12 @@ from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
-from htpy import Element, Node, button, div, form, input, script
+from htpy import Element, Node, div, script
 from itsdangerous import BadData, URLSafeTimedSerializer
 from markupsafe import Markup
-from starlette.responses import RedirectResponse
 
 from examples import npm
+from examples.login import add_login, login_form
 from examples.page import HERE, STATIC, page
 from wirework import (
     App,
@@ -42,17 +42,7 @@ class User(msgspec.Struct, frozen=True):
     name: str
 
 
-@router.post("/login")
-async def log_in(session: Session, name: str) -> RedirectResponse:
-    if name.strip():
-        session["name"] = name.strip()[:20]
-    return RedirectResponse("./", 303)
-
-
-@router.post("/logout")
-async def log_out(session: Session) -> RedirectResponse:
-    session.clear()
-    return RedirectResponse("./", 303)
+add_login(router)
 
 
 @router.post("/token")
@@ -146,21 +136,6 @@ async def index(session: Session) -> Element:
         scripts=npm.scripts(*FILES),
         sources=["pages/whythawk.html", "static/whythawk.js", "npm.py"],
     )
-
-
-def login_form() -> Element:
-    return form("#login", action="login", method="post")[
-        input(
-            name="name",
-            aria_label="Your name",
-            placeholder="Your name",
-            maxlength="20",
-            autocomplete="nickname",
-            required=True,
-            autofocus=True,
-        ),
-        button["Log in"],
-    ]
 
 
 def desk() -> list[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import closecodes
 from .binding.binder import Binder
@@ -60,17 +60,43 @@ class ChannelHost:
 
     # --- declaration ----------------------------------------------------------------------------
 
+    @overload
     def channel(
         self,
         name: str,
         *,
-        model: type[T] | None = None,
+        model: type[T],
         history: History | None = None,
         presence: bool | Presence = False,
         mode: Mode = "stream",
         overflow: Overflow | None = None,
         max_subscribers: int | None = None,
-    ) -> Channel[T]:
+    ) -> Channel[T]: ...
+
+    @overload
+    def channel(
+        self,
+        name: str,
+        *,
+        model: None = None,
+        history: History | None = None,
+        presence: bool | Presence = False,
+        mode: Mode = "stream",
+        overflow: Overflow | None = None,
+        max_subscribers: int | None = None,
+    ) -> Channel[Any]: ...
+
+    def channel(
+        self,
+        name: str,
+        *,
+        model: type[Any] | None = None,
+        history: History | None = None,
+        presence: bool | Presence = False,
+        mode: Mode = "stream",
+        overflow: Overflow | None = None,
+        max_subscribers: int | None = None,
+    ) -> Channel[Any]:
         """Declare a channel, or a family of channels whose names have parameters.
 
         Without `on_subscribe` no client may subscribe, without `on_publish` none may publish; the
@@ -93,7 +119,7 @@ class ChannelHost:
         Raises:
             RegistrationError: the name is taken or none, or options do not go together.
         """
-        declared: Channel[T] = self.channels.declare(
+        return self.channels.declare(
             name,
             model=model,
             history=history,
@@ -102,7 +128,6 @@ class ChannelHost:
             overflow=overflow,
             max_subscribers=max_subscribers,
         )
-        return declared
 
     def channel_named(self, name: str) -> NamedChannel[Any]:
         """Return the channel that is called `name`: `app.channel_named("chat:42")`.

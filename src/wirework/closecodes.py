@@ -11,6 +11,7 @@ from typing import Final
 
 __all__ = [
     "ABNORMAL",
+    "EXPIRED_REASON",
     "FORBIDDEN",
     "GOING_AWAY",
     "INTERNAL_ERROR",
@@ -56,6 +57,9 @@ NOT_FOUND: Final = 4404
 TIMED_OUT: Final = 4408
 REPLACED: Final = 4409
 TOO_MANY_MESSAGES: Final = 4429
+
+EXPIRED_REASON: Final = "the credentials have expired"
+"""With `NOT_AUTHENTICATED`: newer ones may do."""
 
 MEANINGS: Final[dict[int, str]] = {
     NORMAL: "done",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -61,15 +61,19 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     meta: Any = None
 
 
-class Authenticate(msgspec.Struct, frozen=True, gc=False):
-    """The client says who it is; an empty token says that it has none."""
+class Authenticate(msgspec.Struct, frozen=True):
+    """The client says who it is; an empty token says that it has none.
+
+    `positions`: where it stands in channels that the server subscribes it to.
+    """
 
     token: str
     id: Id | None = None
+    positions: Mapping[str, Position] = {}
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False):
-    """The client asks for a sign of life, in a message of the dialect."""
+    """Either side asks for a sign of life, in a message of the dialect."""
 
     id: Id | None = None
 
@@ -98,6 +102,8 @@ class Subscribe(msgspec.Struct, frozen=True, gc=False):
     since: Position | None = None
     body: Any = b"{}"
     id: Id | None = None
+    token: str = ""
+    """Says that it may, in dialects that carry such a token."""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, gc=False):
@@ -130,10 +136,11 @@ class ReadHistory(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReadPresence(msgspec.Struct, frozen=True, gc=False):
-    """The client asks who is in a channel that it is subscribed to."""
+    """The client asks who is in a channel that it is subscribed to, or only how many."""
 
     channel: str
     id: Id | None = None
+    counts_only: bool = False
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -188,15 +195,24 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     id: Id
 
 
-class Ready(msgspec.Struct, frozen=True, gc=False):
-    """The session has begun: the client is who it says, or nobody asked. `value` is for it."""
+class Ready(msgspec.Struct, frozen=True):
+    """The session has begun: the client is who it says, or nobody asked. `value` is for it.
+
+    `connection` is the id of the connection, `ttl` are the seconds for which the credentials are
+    good (None: for ever), `ping` those between two signs of life that the server asks for, and
+    `subscriptions` the channels that the server has subscribed it to.
+    """
 
     value: Any = None
     id: Id | None = None
+    connection: str = ""
+    ttl: float | None = None
+    ping: float | None = None
+    subscriptions: Sequence[Subscribed] = ()
 
 
 class Pong(msgspec.Struct, frozen=True, gc=False):
-    """The answer to a `Ping`."""
+    """The answer to a `Ping`, of either side."""
 
     id: Id | None = None
 
@@ -299,7 +315,7 @@ ChannelOutput: TypeAlias = (
     | Left
     | Gap
 )
-Command: TypeAlias = Call | Authenticate | Ping | Cancel | Answer | ChannelCommand
+Command: TypeAlias = Call | Authenticate | Ping | Pong | Cancel | Answer | ChannelCommand
 Output: TypeAlias = (
-    Result | Ended | Failure | Event | Request | Ready | Pong | Disconnect | ChannelOutput
+    Result | Ended | Failure | Event | Request | Ready | Ping | Pong | Disconnect | ChannelOutput
 )

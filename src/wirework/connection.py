@@ -129,6 +129,7 @@ class Connection(Observed):
         "received",
         "state",
         "subprotocol",
+        "translate_close",
     )
 
     def __init__(self, link: Link, settings: Settings) -> None:
@@ -160,6 +161,8 @@ class Connection(Observed):
         """The application's, called when it is done with the connection, before the transport."""
         self.budget: Budget | None = None
         """What the peer may send; None: as much as it likes."""
+        self.translate_close: Callable[[int, str], tuple[int, str]] | None = None
+        """The words of its dialect for our close codes."""
         self.on_excess: Callable[[float], bool] | None = None
         """Tells the peer that a message was dropped, and when to go on; False: it cannot."""
         self._excess = 0
@@ -308,6 +311,28 @@ class Connection(Observed):
             self._begin_close(discard=True)
         elif self.outbox:
             self._wake()
+
+    def cork(self) -> None:
+        """Let nothing leave until `uncork`: what is pushed waits in the outbox."""
+        self._waking = True
+
+    def uncork(self, first: Waiting | None) -> None:
+        """Send `first` before everything that was pushed since `cork`."""
+        self._waking = False
+        if self.state is not State.OPEN:
+            return
+        if first is not None:
+            self.outbox.put_first(first)
+        if self.outbox:
+            self._wake()
+
+    @property
+    def wire_close(self) -> tuple[int | None, str]:
+        """The close code and the reason as the peer is told of our close."""
+        code, reason = self.close_code, self.close_reason
+        if code is None or self.by_peer or self.translate_close is None:
+            return code, reason
+        return self.translate_close(code, reason)
 
     async def refuse(self, status: int, headers: HeaderList = (), body: bytes = b"") -> None:
         """Answer the handshake with an HTTP response; nothing that was pushed is sent.

@@ -106,6 +106,13 @@ class Outbox:
         assert frames is not None
         return len(frames) < 2 or not self._is_over() or self._overflow(frames, frame)
 
+    def put_first(self, frame: Waiting) -> None:
+        """Put one frame before all others, whatever the bounds."""
+        if self.frames is None:
+            self.frames = deque()
+        self.frames.appendleft(frame)
+        self.size += payload_size(frame)
+
     def take(self) -> Outgoing | None:
         """Return the next frame, or None."""
         frames = self.frames

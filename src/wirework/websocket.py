@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 from starlette.datastructures import URL, Headers, QueryParams, State
 
 from . import closecodes
-from .commands import Disconnect, Event
+from .commands import Disconnect, Event, Subscribed
 from .connection import BINARY, TEXT, Connection, Outgoing
 from .connection import State as ConnectionState
 from .dialects.base import Codec, Dialect
@@ -17,6 +17,7 @@ from .errors import ConnectionClosed, Refuse, StateError, WrongFrame, header_pai
 from .handshake import Handshake
 from .json import JsonAdapter
 from .outbox import Waiting
+from .publications import Position
 from .types import Frame, HeaderList
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Conversation(Protocol):
     @property
     def has_names(self) -> bool:
         """Whether its messages have names."""
+
+    def collects(self, output: Subscribed) -> bool:
+        """Whether the client is told later, with `Ready`, that it is subscribed."""
 
     def ask(self, name: str, value: Any, timeout: float, kind: Any) -> Awaitable[Any]:
         """Send a request and return the client's answer."""
@@ -96,6 +100,7 @@ class WebSocket:
         "handshake",
         "holds_sends",
         "identity",
+        "positions",
         "user",
         "watch",
     )
@@ -107,6 +112,8 @@ class WebSocket:
         self.user: Any = None
         """What authentication returned; None without it."""
         self.identity: Any = None
+        self.positions: Mapping[str, Position] = {}
+        """Where the client stands in channels that the server subscribes it to."""
         """The `Identity` of the user: until when, and what that allows; None without one."""
         self.watch: Any = None
         """What looks after the user's credentials."""

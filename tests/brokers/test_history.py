@@ -124,6 +124,15 @@ async def test_history_is_read_backwards(
     assert page.top == top
 
 
+async def test_nothing_is_before_a_position_of_another_epoch(place: Place, channel: str) -> None:
+    worker = await place.worker()
+    await worker.say(channel, *numbered(1, 3))
+    page = await worker.broker.read(
+        channel, KEEP, since=Position("another", 3), limit=9, reverse=True
+    )
+    assert (texts(page), page.top.offset) == ([], 3)
+
+
 async def test_a_channel_has_its_own_history(place: Place, channel: str) -> None:
     worker = await place.worker()
     await worker.say(f"{channel}:1", b"1")

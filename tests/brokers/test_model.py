@@ -14,7 +14,7 @@ from wirework.brokers import Keep, Member, Message, Position
 
 from .record import Place, Worker
 
-EXAMPLES = {"memory": 3000, "redis": 1500, "nats": 1500}
+EXAMPLES = {"memory": 200, "redis": 50, "nats": 50}
 KEEPS = {"stream": Keep(4, 300.0), "latest": Keep(2, 300.0, latest=True)}
 
 keys = st.sampled_from(["", "a", "b", "c"])
@@ -108,9 +108,13 @@ class Trial:
             step: Callable[..., Coroutine[Any, Any, None]] = getattr(self, name)
             await step(*arguments)
         await self.present()
-        await self.workers[1].quiet()
+        for worker in self.workers:
+            await worker.quiet()
         await self.workers[1].broker.unsubscribe(self.channel)
-        assert [publication.offset for publication in seen.publications] == self.model.told
+        told = [publication.offset for publication in seen.publications]
+        # Only what is kept has an order among several publishers.
+        assert list(filter(None, told)) == list(filter(None, self.model.told))
+        assert len(told) == len(self.model.told)
         assert [(each.what, each.member.key) for each in seen.changes] == self.model.changes
         versions = [each.version for each in seen.changes]
         assert versions == sorted(set(versions))

@@ -17,7 +17,8 @@ from .record import KEEP, Recorder, eventually
 from .redis_scene import Scene, command, scene
 from .servers import HOST, free_port, redis_server
 
-RIGHTS = "~test:* &test:* +@all"
+RIGHTS = "~test:* &test:* +@connection +@pubsub +@read +@scripting +@write +info +time"
+"""All that a user needs."""
 
 
 @pytest.fixture
@@ -148,6 +149,27 @@ async def test_full_memory_is_an_error_of_what_is_kept_and_heals(redis: Scene) -
     page = await worker.broker.read("room", KEEP, limit=10)
     assert [each.message.data for each in page.publications] == [b"1", b"3"]
     assert [each.offset for each in page.publications] == [1, 2]
+
+
+async def test_full_memory_holds_up_no_connection_and_members_are_present_when_it_heals(
+    redis: Scene,
+) -> None:
+    worker = await redis.worker()
+    await worker.broker.subscribe("room")
+    await worker.broker.join("room", Member("c1", "ann"))
+    await redis.order("FLUSHALL")
+    await redis.order("CONFIG", "SET", "maxmemory", "1")
+    await redis.cut()
+    await worker.seen.until(lambda: worker.seen.states[-1:] == ["restored"])
+    await worker.broker.publish("room", Message(b"passing"))
+    await worker.seen.told_of(b"passing")
+    assert await worker.broker.count("room") == (0, 0)
+    await redis.order("CONFIG", "SET", "maxmemory", "0")
+
+    async def is_present() -> bool:
+        return await worker.broker.count("room") == (1, 1)
+
+    await eventually(is_present)
 
 
 async def test_a_master_that_becomes_a_replica_is_an_error_and_heals(

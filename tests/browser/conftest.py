@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
-from examples import htmx_chat, whythawk
+from examples import whythawk
 from examples.demo import app
 from tests.browser.server import SECONDS, serving
 from tests.browser.tab import Tab
@@ -62,6 +62,8 @@ async def visit(browser: Browser) -> AsyncIterator[Visit]:
 async def open_tab(visit: Visit, origin: str) -> AsyncIterator[OpenTab]:
     """`await open_tab("/echo/")`, of a new visitor or `visitor=...`; no tab may have problems."""
     tabs: list[Tab] = []
+    for name in ("chat", "talk", "readings", "cursors"):
+        await app.channel_named(name).forget()
 
     async def open_tab(path: str, *, visitor: BrowserContext | None = None) -> Tab:
         tab = await Tab.of(visitor or await visit(), origin, path)
@@ -73,6 +75,5 @@ async def open_tab(visit: Visit, origin: str) -> AsyncIterator[OpenTab]:
 
 
 @pytest.fixture(autouse=True)
-def _no_old_messages() -> None:
-    htmx_chat.lines.clear()
+def _no_old_entries() -> None:
     whythawk.entries.clear()

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from examples import htmx, htmx_chat
+from examples import demo, htmx
 from tests.browser.conftest import OpenTab
 from tests.browser.tab import Tab
+from wirework import WebSocket
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAIRS = [(2, 2), (4, 4), (2, 4)]
@@ -23,6 +24,10 @@ async def enter(open_tab: OpenTab, name: str, version: int) -> Tab:
     assert await tab.page.evaluate("htmx.version[0]") == str(version)
     await tab.expect_badge("connected")
     return tab
+
+
+def members() -> set[WebSocket]:
+    return {ws for ws in demo.app.connections if ws.handshake.path == "/chat/ws"}
 
 
 async def expect_messages(tab: Tab, *messages: str) -> None:
@@ -75,13 +80,13 @@ async def test_a_tab_comes_back_after_the_server_asked_it_to(
     ana, ben = await enter(open_tab, "Ana", version), await enter(open_tab, "Ben", 2)
     await ana.say("before")
     await expect_messages(ben, "Anabefore")
-    sockets = list(htmx_chat.members)
+    sockets = members()
     async with ana.page.expect_event("websocket"), ben.page.expect_event("websocket"):
         for socket in sockets:
             await socket.close(code, "restarting")
     for tab in (ana, ben):
         await tab.expect_badge("connected")
-    assert not htmx_chat.members & set(sockets)
+    assert not members() & sockets
     await ben.say("after")
     for tab in (ana, ben):
         await expect_messages(tab, "Anabefore", "Benafter")
@@ -95,7 +100,7 @@ async def test_an_empty_message_is_answered_with_a_word_to_its_sender(
     await ana.say("  ")
     await expect(ana.find("#ws-error")).to_have_text("Say something.")
     await expect(ben.find("#ws-error")).to_have_text("")
-    assert not htmx_chat.lines
+    assert not await demo.app.channel_named("chat").history()
 
 
 async def test_without_login_the_page_asks_for_a_name_and_opens_no_socket(

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from examples import echo, htmx_chat
+from examples import echo
 from tests.browser.conftest import OpenTab, Visit
 from tests.browser.server import serving
 from tests.browser.tab import Tab
-from tests.browser.test_chat import CONNECT, enter
+from tests.browser.test_chat import CONNECT, enter, members
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,11 +18,11 @@ async def test_a_page_of_another_origin_cannot_connect_with_the_visitors_cookie(
     victim = own.page.context
     url = f"{origin.replace('http', 'ws')}/chat/ws"
     assert await own.page.evaluate(CONNECT, url) == "open"
-    members = set(htmx_chat.members)
+    before = members()
     async with serving(echo.app) as elsewhere:
         foreign = await Tab.of(victim, elsewhere, "/")
         await foreign.expect_badge("connected")
         assert await foreign.page.evaluate(CONNECT, url) == "closed 1006"
         assert ["403" in problem for problem in foreign.problems] == [True]
         await foreign.page.close()
-    assert htmx_chat.members == members
+    assert members() == before

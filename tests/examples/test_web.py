@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-
 import pytest
 
 from examples import demo, fastapi_beside, htmx_chat, htmx_hello, htmx_votes
@@ -12,13 +10,6 @@ from wirework.testing import HandshakeRefused, TestClient
 
 HEADERS_2 = {"HEADERS": {"HX-Request": "true"}}
 HEADERS_4 = {"headers": {"HX-Request": "true"}}
-
-
-@pytest.fixture(autouse=True)
-def _no_old_messages() -> Iterator[None]:
-    htmx_chat.lines.clear()
-    yield
-    assert not htmx_chat.members
 
 
 @pytest.mark.parametrize("headers", [HEADERS_2, HEADERS_4])

@@ -1,4 +1,4 @@
-"""`wirework run` in a process with settings of its own, few descriptors and little room for its log.
+"""`wirework run` with settings of its own, few descriptors and little room for its log.
 
 python -m tests.faults.command '{"descriptors": 256, "output": 4096, "environment": {...}}' run ...
 """

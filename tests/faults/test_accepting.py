@@ -93,7 +93,7 @@ async def test_a_burst_of_handshakes_over_the_limit_is_answered(
             for client in places:
                 await client.send(frame(b"still here"))
                 assert await client.frame() == (1, b"still here")
-        await until(lambda: server.descriptors < 100)
+        await until(lambda: server.descriptors < 50)
         assert await server.is_alive()
 
 

@@ -75,7 +75,7 @@ async def test_one_that_does_not_read_is_closed_and_the_others_miss_nothing(
         members = [await stack.enter_async_context(server.opened("/room")) for _ in range(20)]
         await stack.enter_async_context(server.opened("/room", is_deaf=True))
         await all_in(server, 21)
-        await say_in_rounds(members[0], members, 3000)
+        await say_in_rounds(members[0], members, 2000)
         await all_in(server, 20)
         await until(lambda: "'/room' ended with 1013" in server.output)
 
@@ -85,7 +85,7 @@ async def test_one_that_does_not_read_may_lose_the_oldest_instead_which_is_count
     server: Served,
 ) -> None:
     """F1: with `drop_oldest` the slow one stays, and has the newest when it reads."""
-    count = 5000
+    count = 3000
     await server.request("POST", "/hold")
     async with AsyncExitStack() as stack:
         healthy = await stack.enter_async_context(server.opened("/lossy-room"))

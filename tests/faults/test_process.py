@@ -79,3 +79,4 @@ async def test_a_full_disk_below_the_log_harms_nobody(tmp_path: Path) -> None:
             await server.answer(REFUSED["a6 no colon"])
         assert (tmp_path / "log").stat().st_size == 2000
         assert await server.is_alive()
+        server.process.kill()  # at its end nothing could be written either, such as coverage

@@ -144,3 +144,10 @@ async def test_a_minute_of_attacks_costs_healthy_peers_nothing_and_leaves_nothin
         before, after = max(sizes[third : 2 * third]), max(sizes[2 * third :])
         assert after - before < 8 * MEBIBYTE
         assert "MemoryError" not in server.output
+
+
+async def _until_empty(server: Served) -> None:
+    """Wait until no connection is being served."""
+    async with asyncio.timeout(30):
+        while (await server.state())["connections"]:
+            pass

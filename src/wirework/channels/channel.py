@@ -327,7 +327,7 @@ class NamedChannel(Generic[T]):
                 self.family.rules,
                 ws,
                 host.member_of(ws),
-                since=since,
+                since=ws.positions.get(self.name) if since is None else since,
                 is_by_server=True,
             )
         except AlreadySubscribed:

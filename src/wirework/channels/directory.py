@@ -132,8 +132,11 @@ def _parameters(
         name: Extra(kind, part(name), is_sure=True)
         for name, kind in channel.template.parameters.items()
     }
-    found["channel"] = Extra(NamedChannel, lambda context: _visit(context).channel)
     hints = {each.name: each.annotation for each in parameters_of(function, where, names)}
+    found["channel"] = Extra(NamedChannel, lambda context: _visit(context).channel)
+    for name, hint in hints.items():
+        if get_origin(hint) is NamedChannel:
+            found[name] = Extra(hint, found["channel"].get, is_sure=True)
     found["user"] = Extra(object, _user_of(hints.get("user", object)), is_sure=True)
     return found
 

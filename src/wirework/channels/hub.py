@@ -208,10 +208,8 @@ class Hub:
             subscription.position = page.top
         if topic.rules.keep is not None:
             output = replace(output, position=subscription.position)
-        frame = frame_of(subscription.ws, replace(output, publications=told))
-        if frame is not None:
-            subscription.connection.push(frame)
-            told = []  # a dialect without words for it is told one by one
+        if _is_told(subscription, replace(output, publications=told)):
+            told = []
         waiting = deque([*told, *self._recovery.merged(topic, subscription, held)])
         while waiting:
             if isinstance(waiting[0], Publication) and not topic.has_room_for(subscription):
@@ -487,3 +485,14 @@ CONTROL: Final = "$wirework"
 
 
 _OVER: Final = object()
+
+
+def _is_told(subscription: Subscription, output: Subscribed) -> bool:
+    """Tell the client that it is subscribed, now or with `Ready`; False: its dialect cannot."""
+    conversation = subscription.ws.conversation
+    if conversation is not None and conversation.collects(output):
+        return True
+    frame = frame_of(subscription.ws, output)
+    if frame is not None:
+        subscription.connection.push(frame)
+    return frame is not None

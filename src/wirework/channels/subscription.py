@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..commands import Output
+from ..commands import Gap, Output
 from ..connection import Connection
 from ..errors import ConnectionClosed, StateError
 from ..outbox import TEXT, Outgoing
@@ -32,6 +32,7 @@ class Subscription:
         "connection",
         "held",
         "is_by_server",
+        "is_gapped",
         "member",
         "on_end",
         "pending",
@@ -58,6 +59,8 @@ class Subscription:
         """Up to where it has got everything, while it holds or is behind."""
         self.since = topic.sequence
         """The topic's count when it went live: what came before is not for it."""
+        self.is_gapped = False
+        """Whether it was told that something is missing."""
         self.pending: dict[str, Publication] | None = None
         """The newest of each key that waits until its outbox has room."""
         self.visit: Any = None
@@ -89,6 +92,7 @@ class Subscription:
 
     def say(self, output: Output) -> None:
         """Tell the client, where its dialect has words for it and its connection has not ended."""
+        self.is_gapped |= isinstance(output, Gap)
         frame = frame_of(self.ws, output)
         if frame is not None:
             with suppress(ConnectionClosed, StateError):

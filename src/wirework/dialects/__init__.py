@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import Codec, Dialect
+from .centrifugo import Centrifugo
 from .htmx import Htmx, HtmxHeaders
 from .markup import Fragment
 from .named import NamedSockets
@@ -12,6 +13,7 @@ from .status import Status
 from .typed import Typed
 
 __all__ = [
+    "Centrifugo",
     "Codec",
     "Dialect",
     "Fragment",

@@ -94,6 +94,17 @@ class Dialect(Protocol):
     """Whether the session says `Ready` right after the handshake, where nobody has to say who
     they are."""
 
+    greets: ClassVar[bool] = False
+    """Whether a client begins with an `Authenticate`, also where nobody has to say who they are;
+    what `on_ready` subscribes it to is told with `Ready`."""
+
+    ping_interval: float | None = None
+    """Seconds after which the server asks for a sign of life in a message of the dialect."""
+
+    def wire_close(self, code: int, reason: str) -> tuple[int, str]:
+        """Return the close code and the reason that its clients know for ours."""
+        return code, reason
+
     def quick(self, json: JsonAdapter) -> Quick | None:
         """Return a quicker way for plain calls, where there is one."""
         return None

@@ -179,6 +179,8 @@ class _Codec:
             if output.id is None:
                 return None
             return self._message(self._with_id(_END, output.id), {"count": output.count}, _ID_KEYS)
+        if isinstance(output, Ping):
+            return None
         if isinstance(output, Failure | Pong | Disconnect):
             return self._text(_plain(output))
         name, body = self._channels.named(output)

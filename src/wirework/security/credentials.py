@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from ..errors import Reject
 
-__all__ = ["MAX_CREDENTIAL", "BadCredentials", "only_one", "sound"]
+__all__ = ["MAX_CREDENTIAL", "BadCredentials", "ExpiredCredentials", "only_one", "sound"]
 
 MAX_CREDENTIAL: Final = 8 * 1024
 """Characters of the longest credential that is looked at."""
@@ -27,6 +27,10 @@ class BadCredentials(Reject):
     def __init__(self, reason: str) -> None:
         super().__init__("not_authenticated", "Could not validate credentials.")
         self.reason = reason
+
+
+class ExpiredCredentials(BadCredentials):
+    """Raised for credentials that were good: a client that can get newer ones may come back."""
 
 
 def sound(value: _T, source: str) -> _T:

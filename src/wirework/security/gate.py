@@ -17,7 +17,7 @@ from ..errors import ConnectionClosed, Reject, ValidationError
 from ..handlers import instead_of, is_own_end, refuse_for
 from ..websocket import WebSocket, outgoing
 from .auth import Auth, FirstMessage, Refusal, Source
-from .credentials import BadCredentials
+from .credentials import BadCredentials, ExpiredCredentials
 from .identity import Identity, user_key
 from .permissions import Requirement, check
 from .watch import Watch
@@ -144,7 +144,7 @@ class Gate:
         if identity is None:
             raise BadCredentials("verify refused them")
         if identity.is_expired(time.time()):
-            raise BadCredentials("they have expired")
+            raise ExpiredCredentials("they have expired")
         if not check(self.requires, identity):
             raise Reject("forbidden", _FORBIDDEN)
         if ws.identity is not None and not _is_same(ws.identity.user, identity.user):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .credentials import BadCredentials, sound
+from .credentials import BadCredentials, ExpiredCredentials, sound
 from .identity import Identity, user_type
 from .jwks import RemoteKeys
 from .keys import JwkSet, Key, accepted_algorithms, checked_algorithms, filled, key_of, pyjwt
@@ -213,6 +213,8 @@ class Jwt:
                 leeway=self._leeway,
                 options={"require": self._require, "enforce_minimum_key_length": True},
             )
+        except jwt.ExpiredSignatureError:
+            raise ExpiredCredentials("JWT: it has expired") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise BadCredentials(f"JWT: {_reason(error)}") from None
         if not all(_is_time(claims[name]) for name in _TIMES if name in claims):

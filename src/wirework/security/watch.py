@@ -56,7 +56,7 @@ class Watch:
         if ws.watch is not self or ws.closed:
             return None
         if ws.identity is not None and ws.identity.is_expired(time.time()):
-            ws.end(closecodes.NOT_AUTHENTICATED, "the credentials have expired")
+            ws.end(closecodes.NOT_AUTHENTICATED, closecodes.EXPIRED_REASON)
             return None
         recheck = self.source.recheck
         if recheck is not None and now >= self._checked_at + recheck:

@@ -18,6 +18,7 @@ from ..errors import Close, ConnectionClosed, MalformedMessage, Reject, Validati
 from ..handlers import call_plan, close_of, is_foreseen, is_own_end, report, stray
 from ..replies import Reply
 from ..security.buckets import Bucket, burst_of
+from ..security.credentials import ExpiredCredentials
 from ..security.permissions import check
 from ..timers import wheel
 from ..types import Frame
@@ -414,6 +415,8 @@ class Calls(ABC):
         return said
 
     def _failure(self, error: Exception, call: Call) -> Failure:
+        if isinstance(error, ExpiredCredentials) and self.endpoint.dialect.greets:
+            return Failure("expired", error.message, None, call.name, call.id)
         if isinstance(error, Reject):
             return Failure(error.code, error.message, error.details, call.name, call.id)
         if isinstance(error, ValidationError):

@@ -34,6 +34,7 @@ from ..errors import BrokerUnavailable, NoSuchChannel, Reject
 from ..handlers import call_plan, is_own_end, report
 from ..publications import Message
 from ..websocket import WebSocket
+from .endpoint import MessageEndpoint
 
 if TYPE_CHECKING:
     from ..channels.directory import Channels
@@ -50,6 +51,7 @@ class Speaker(Protocol):
 
     ws: WebSocket
     lasting: Store
+    endpoint: MessageEndpoint
 
     def push(self, output: Output) -> bool:
         """Say `output` without waiting for room."""
@@ -86,7 +88,7 @@ class Visits:
         try:
             await self._do(command)
         except NoSuchChannel:
-            raise Reject("not_found", "there is no such channel") from None
+            raise Reject("unknown_channel", "there is no such channel") from None
         except BrokerUnavailable as error:
             logger.warning("%s: %s", command.channel, error.reason)
             raise Reject("unavailable", "channels are out of order, try again") from None
@@ -109,6 +111,8 @@ class Visits:
         name, ws, hub = command.channel, self._session.ws, self._channels.hub
         channel, parameters = self._channels.find(name)
         mine = hub.subscriptions(ws.connection)
+        if name in mine and mine[name].is_gapped and self._session.endpoint.dialect.greets:
+            hub.leave(mine[name])  # told of a gap, such a client subscribes anew
         if name in mine or name in self._arriving:
             raise AlreadySubscribed
         if len(mine.keys() | self._arriving) >= self._limit:
@@ -219,7 +223,7 @@ class Visits:
         presence, broker = channel.family.rules.presence, self._channels.hub.broker
         if presence is None:
             raise Reject("no_presence", "this channel does not tell who is there")
-        if not presence.members:
+        if command.counts_only or not presence.members:
             connections, users = await broker.count(command.channel)
             output = PresenceList(command.channel, connections, users, None, 0, command.id)
         else:

@@ -26,7 +26,6 @@ from ..commands import (
     Failure,
     Ping,
     Pong,
-    Ready,
 )
 from ..connection import current
 from ..controller import new_controller
@@ -40,7 +39,6 @@ from ..errors import (
     WrongFrame,
 )
 from ..handlers import (
-    call_plan,
     close_of,
     instead_of,
     is_foreseen,
@@ -51,10 +49,10 @@ from ..handlers import (
 from ..timers import wheel
 from ..types import Frame
 from ..websocket import WebSocket
+from .beginning import Beginning
 from .channels import Visits
 from .endpoint import MessageEndpoint
 from .requests import Requests
-from .shortly import ShortCalls
 
 __all__ = ["MessageSession"]
 
@@ -63,34 +61,25 @@ logger = logging.getLogger("wirework")
 _alive: dict[asyncio.Task[None], MessageSession] = {}
 """Workers at work, and whose: the event loop alone would not keep them from being collected."""
 
-_UNREAD: Any = object()
 _IN_TURN = (Call, Authenticate, ChannelCommand)
 """Commands that wait for those before them."""
 
 
-class MessageSession(ShortCalls):
+class MessageSession(Beginning):
     """One connection that speaks a dialect."""
 
     __slots__ = (
-        "_greeting",
         "_is_over",
         "_is_refused",
         "_over",
         "_requests",
         "_running",
         "_visits",
-        "is_begun",
     )
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         super().__init__(endpoint, ws)
         self._running = 0
-        gate = endpoint.gate
-        waits = gate is not None and gate.waits_for_message and ws.identity is None
-        self.is_begun = not (waits or endpoint.dialect.one_call)
-        """Whether the message that must come first has come."""
-        self._greeting: Any = _UNREAD
-        """What `on_ready` has returned."""
         self._is_over = False
         self._is_refused = False
         """Whether it was accepted only to be told why it is refused."""
@@ -115,6 +104,7 @@ class MessageSession(ShortCalls):
         ws.codec = self.endpoint.dialect.open(ws.app.json)
         ws.conversation = self
         ws.connection.on_excess = self._say_excess
+        ws.connection.translate_close = self.endpoint.dialect.wire_close
         ws.connection.consumer = self  # it hears of the end, but starts no worker yet
         self._running = self.endpoint.concurrency
         ws.holds_sends = True
@@ -215,90 +205,11 @@ class MessageSession(ShortCalls):
         self.push(Disconnect(code, reason) if is_close else self.failure(error, Call(None)))
         self.ws.connection.close(code, reason)
 
-    async def _run_hook(self, plan: Plan) -> Any:
-        async with Context(self.ws, self.ws.handshake, self.lasting) as context:
-            return await call_plan(plan, context)
-
     async def _run_lasting(self, run: Any, plan: Plan) -> Any:
         """Run a plan whose dependencies all last as long as the connection."""
         lasting = self.lasting
         context = Context(self.ws, self.ws.handshake, lasting, passing=lasting)
         return await run(plan, context)
-
-    # --- the first message ----------------------------------------------------------------------
-
-    async def _expect_beginning(self) -> None:
-        """Give the peer its time for the message that must come first."""
-        dialect = self.endpoint.dialect
-        if dialect.name_in_query is not None:
-            name = self.ws.query.get(dialect.name_in_query, "")
-            try:
-                self.endpoint.find(name, is_debug=self._is_debug)
-            except Reject as error:
-                await self.fail(error, None)
-                self.ws.end(closecodes.NOT_FOUND, "no such endpoint")
-                return
-        gate = self.endpoint.gate
-        seconds = self.endpoint.first_timeout if gate is None else gate.timeout
-        clock = wheel()
-        clock.watch(self, clock.now() + seconds)
-
-    def tick(self, now: float) -> float | None:
-        """End a connection whose first message has not come in time; the wheel calls it."""
-        if not self.is_begun and self.endpoint.gate is not None:
-            self.ws.connection.met("auth_timeout")
-            self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated in time")
-        elif not self.is_begun:
-            self.ws.connection.met("auth_timeout")
-            self.ws.end(closecodes.TIMED_OUT, "no first message in time")
-        return None
-
-    async def _authenticate(self, command: Authenticate) -> None:
-        gate, ws = self.endpoint.gate, self.ws
-        if gate is None:
-            await self._say_ready(command.id)
-            return
-        try:
-            await gate.hear(ws, command.token)
-        except Exception as error:
-            await self._turn_away(error, Call(None, id=command.id))
-            return
-        if ws.connection.is_ended and not ws.connection.by_peer:
-            return
-        is_first, self.is_begun = not self.is_begun, True
-        wheel().forget(self)
-        await self._say_ready(command.id)
-        for _ in range(min(len(ws.connection.inbox), self.endpoint.concurrency) * is_first):
-            self.wake()
-
-    async def _say_ready(self, id: Any, *, is_told: bool = True) -> None:
-        """Begin the session: run `on_ready`, the first time, and tell the peer what it says."""
-        try:
-            if self._greeting is _UNREAD:
-                self._greeting = None
-                if self.endpoint.hooks.ready is not None:
-                    self._greeting = await self._run_hook(self.endpoint.hooks.ready)
-            if isinstance(self._greeting, Close):
-                raise self._greeting
-            frame = self.say(Ready(self._greeting, id)) if is_told else None
-        except Exception as error:
-            await self.fail(error, Call(None, id=id))
-            return
-        if frame is not None and self.ws.connection.is_open:
-            await self.ws.send_frame(frame)
-
-    async def _turn_away(self, error: Exception, call: Call) -> None:
-        """Answer a peer that is not let in, and end the connection if nothing let it in before."""
-        is_mapped = self.ws.app.exception_handlers.find(error) is not None
-        await self.fail(error, call)
-        if self.is_begun:  # what the peer said before still holds
-            return
-        if not (is_mapped or is_foreseen(error)):
-            self.ws.end(closecodes.INTERNAL_ERROR)
-        elif isinstance(error, Reject) and error.code == "forbidden":
-            self.ws.end(closecodes.FORBIDDEN, "forbidden")
-        else:
-            self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated")
 
     def _say_excess(self, retry_after: float) -> bool:
         """Tell the peer that a message was dropped, since there were too many; False: no words."""

@@ -172,7 +172,8 @@ class AsgiLink:
             if connection.state is State.CLOSING:
                 await self._end_reading()
                 if not (self._is_granian and connection.close_code == closecodes.RESTARTING):
-                    await self._close(connection.close_code or 0, connection.close_reason)
+                    code, reason = connection.wire_close
+                    await self._close(code or 0, reason)
                 connection.lost()
         except Exception as error:
             await self._hear_out()

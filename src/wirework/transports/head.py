@@ -1,4 +1,4 @@
-"""What no handshake may have, whatever the server lets pass (RFC 9112 sections 3.2 and 6.1). Pure."""
+"""What no handshake may have, whatever the server lets pass (RFC 9112, 3.2 and 6.1). Pure."""
 
 from __future__ import annotations
 

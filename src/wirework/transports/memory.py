@@ -125,7 +125,7 @@ class MemoryPeer:
         if not self.answer.done():
             self._task.cancel()
             self.answer.set_result(Refused(503, (), b""))
-        self._close(self.connection.close_code)
+        self._close()
 
     def pause_reading(self) -> None:
         """Note that the inbox is full."""
@@ -142,9 +142,9 @@ class MemoryPeer:
         while (frame := connection.take()) is not None:
             self.events.put_nowait(frame.data.decode() if frame.opcode == TEXT else frame.data)
         if connection.state is State.CLOSING:
-            self._close(connection.close_code)
+            self._close()
             connection.lost()
 
-    def _close(self, code: int | None) -> None:
-        reason = self.connection.close_reason
+    def _close(self) -> None:
+        code, reason = self.connection.wire_close
         self.events.put_nowait(Closed(code or closecodes.ABNORMAL, reason))

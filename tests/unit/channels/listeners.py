@@ -173,6 +173,7 @@ class _WebSocket:
         self.connection = line.connection
         self.codec = CODEC
         self.id = line.connection.id
+        self.conversation = None
 
 
 def _position(data: dict[str, Any]) -> Position | None:

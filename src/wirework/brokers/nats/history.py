@@ -120,7 +120,7 @@ class History:
                     tail.learn(newest)
                     if newest.is_mark or await self._mark(channel, tail):
                         break
-            self._streams().trim(self._layout.history, self._subject(channel), 1)
+            await self._streams().clear(self._layout.history, self._subject(channel))
         finally:
             self._release(channel, tail)
 
@@ -146,7 +146,7 @@ class History:
             async with tail.lock:
                 # Somebody else may have published last: then it is for them to do.
                 if tail.is_known and tail.offset and await self._mark(channel, tail):
-                    self._streams().trim(self._layout.history, self._subject(channel), 1)
+                    await self._streams().clear(self._layout.history, self._subject(channel))
         finally:
             tail.is_scheduled = False
             self._release(channel, tail)

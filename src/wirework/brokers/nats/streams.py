@@ -7,6 +7,7 @@ import base64
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -22,6 +23,9 @@ _CHUNK: Final = 256
 """Messages that are read at once."""
 _SERIAL_REPLICAS: Final = (2, 10, 19)
 _MORE_ROUNDS: Final = 5
+"""Times to look for what has come while it was read."""
+_PAUSE: Final = 0.01
+_EXPIRES: Final = SECOND // 4
 _NOT_ENABLED: Final = {10039, 10076}
 _NO_MESSAGE: Final = 10037
 _NO_STREAM: Final = 10059
@@ -142,42 +146,58 @@ class Streams:
         What is removed meanwhile because a newer message takes its place is told by the newer one.
         It goes on for some rounds while more comes, but does not run after it for ever.
         """
-        consumer = await self._call(
-            f"CONSUMER.CREATE.{stream}",
-            {
-                "stream_name": stream,
-                "config": {
-                    "deliver_policy": "all",
-                    "ack_policy": "none",
-                    "filter_subject": subject,
-                    "mem_storage": True,
-                    "num_replicas": 1,
-                    "inactive_threshold": 30 * SECOND,
-                },
-            },
-        )
-        assert consumer is not None
-        name, pending = consumer["name"], consumer["num_pending"]
+        for _ in count():
+            found = await self._read_all(stream, subject)
+            if found is not None:
+                return found
+            await asyncio.sleep(_PAUSE)
+        raise AssertionError
+
+    async def _read_all(self, stream: str, subject: str) -> list[Record] | None:
+        """Return None where messages are removed so fast that the server miscounts them."""
+        name, total = await self._consumer(stream, subject)
         found: list[Record] = []
+        pending, more = total, _MORE_ROUNDS
         try:
-            rounds = pending // _CHUNK + _MORE_ROUNDS
-            while pending and rounds:
+            while pending and more:
                 chunk = await self._next(stream, name, min(pending, _CHUNK))
+                if not chunk:
+                    return None
                 found += [record for record, _ in chunk]
-                pending = chunk[-1][1] if chunk else 0
-                rounds -= 1
+                pending = chunk[-1][1]
+                more -= len(found) >= total
         finally:
             self._tell(f"CONSUMER.DELETE.{stream}.{name}")
         return found
 
+    async def _consumer(self, stream: str, subject: str) -> tuple[str, int]:
+        """Make what reads a subject from the beginning; return its name and what is there."""
+        config = {
+            "deliver_policy": "all",
+            "ack_policy": "none",
+            "filter_subject": subject,
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": 30 * SECOND,
+        }
+        query = {"stream_name": stream, "config": config}
+        consumer = await self._call(f"CONSUMER.CREATE.{stream}", query)
+        assert consumer is not None
+        return consumer["name"], consumer["num_pending"]
+
     async def _next(self, stream: str, consumer: str, number: int) -> list[tuple[Record, int]]:
         subject = f"{_API}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        query = _encode({"batch": number, "no_wait": True})
+        # Without `expires` a server that has miscounted would wait for more, and say nothing.
+        query = _encode({"batch": number, "no_wait": True, "expires": _EXPIRES})
         return [_read(each) for each in await self._link.request_many(subject, query, number)]
 
     def delete(self, stream: str, sequence: int) -> None:
         """Remove one message, soon; nobody waits for it."""
         self._tell(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": True})
+
+    async def clear(self, stream: str, subject: str) -> None:
+        """Remove all but the newest message of a subject."""
+        await self._call(f"STREAM.PURGE.{stream}", {"filter": subject, "keep": 1})
 
     def trim(self, stream: str, subject: str, keep: int) -> None:
         """Remove all but the newest messages of a subject, soon; nobody waits for it."""

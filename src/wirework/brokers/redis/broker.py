@@ -58,6 +58,9 @@ class RedisBroker(Broker):
     without it, and after a failover to a replica, what was acknowledged last may be lost, so a
     new epoch begins in each channel.
 
+    With `prefix` p, a user of Redis needs the rights `~p:* &p:* +@connection +@pubsub +@read
+    +@scripting +@write +info +time`, in a Cluster also `+cluster`.
+
     Args:
         url: `redis://[user:password@]host:port/database`, `rediss://` with TLS,
             `redis+unix:///path`, `redis+sentinel://host,host/service`, or

@@ -18,6 +18,7 @@ from .calls import Calls
 from .layout import Layout
 from .link import Link
 from .names import Names, presence_keys
+from .refusal import Refusal
 from .resp import Argument, pack
 from .server import Server
 
@@ -27,6 +28,8 @@ KEPT_FOR: Final = 24 * 3600.0
 """Seconds for which members are remembered of whom nobody hears: all workers have died at once."""
 _RESTATED_AFTER: Final = KEPT_FOR / 4
 _AT_ONCE: Final = 200
+_STUBBORN: Final = {"OOM", "NOPERM", "MISCONF", "NOREPLICAS"}
+"""Refusals of what is to be kept, on a connection that is otherwise good."""
 _KEY_LENGTH: Final = slice(16, 20)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -178,7 +181,23 @@ class Presence:
     # --- the lease ------------------------------------------------------------------------------
 
     async def on_connected(self, server: Server, link: Link) -> None:
-        """Write again what `server` may have lost; nothing else is sent to it before."""
+        """Write again what `server` may have lost; nothing else is sent to it before.
+
+        A server that takes nothing to keep may still deliver: what it refuses is written later.
+
+        Raises:
+            BrokerUnavailable: it cannot be used, or refuses this the first time.
+        """
+        try:
+            await self._rewrite(server, link)
+        except Refusal as refusal:
+            if self._task is None or refusal.code not in _STUBBORN:
+                raise
+            logger.warning("broker: the presence of this process is written later: %s", refusal)
+            self._unsure.update(self._own)
+            self._is_unsure.set()
+
+    async def _rewrite(self, server: Server, link: Link) -> None:
         if self._layout.server_of(self._lease_key) is server:
             await link.ask(pack("SET", self._lease_key, 1, "PX", self._ms))
         own = (each for each in list(self._own) if self._server_of(each) is server)
@@ -201,13 +220,13 @@ class Presence:
             try:
                 unsure, self._unsure = self._unsure, set()
                 is_old = loop.time() - restated_at > _RESTATED_AFTER
-                if await self._renew() and not is_old:
-                    await self._restate(unsure)
-                else:
+                if not await self._renew() or is_old:
                     restated_at = loop.time()
-                    await self._restate(set(self._own) | unsure)
+                    unsure |= set(self._own)
+                await self._restate(unsure)
             except BrokerUnavailable:
                 self._unsure |= unsure
+                self._is_unsure.set()
                 await asyncio.sleep(min(1.0, self._lease / 3))
             except Exception:
                 logger.exception("broker: the presence of this process could not be renewed")

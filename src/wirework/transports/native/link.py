@@ -172,7 +172,7 @@ class NativeLink:
             if not wire.is_paused:
                 self._flusher.add(self)
         elif self.connection.state is State.CLOSING:
-            wire.close(self.connection.close_code, self.connection.close_reason)
+            wire.close(*self.connection.wire_close)
 
 
 def _joined(frames: Sequence[Waiting]) -> bytes:

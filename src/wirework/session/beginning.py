@@ -1,0 +1,186 @@
+"""How a session begins: the message that must come first, who the client is, what it is told.
+
+And that it is still there, where the dialect has words for it.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from typing import Any, Final
+
+from .. import closecodes
+from ..binding.plan import Context, Plan
+from ..commands import Authenticate, Call, Ping, Ready, Subscribed
+from ..errors import Close, Reject
+from ..handlers import call_plan, is_foreseen
+from ..security.credentials import ExpiredCredentials
+from ..timers import wheel
+from ..websocket import WebSocket, outgoing
+from .endpoint import MessageEndpoint
+from .shortly import ShortCalls
+
+__all__ = ["Beginning"]
+
+_UNREAD: Any = object()
+_PONG_TIMEOUT: Final = 10.0
+"""Seconds after a ping in which the client must send anything."""
+_NO_PONG: Final = 3012
+"""The close code of Centrifugo's protocol for a client that does not answer pings."""
+
+
+class Beginning(ShortCalls):
+    """The begin of a connection that speaks a dialect."""
+
+    __slots__ = ("_collected", "_greeting", "_heard", "is_begun")
+
+    def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
+        super().__init__(endpoint, ws)
+        gate, dialect = endpoint.gate, endpoint.dialect
+        waits = gate is not None and gate.waits_for_message and ws.identity is None
+        self.is_begun = not (waits or dialect.one_call or dialect.greets)
+        """Whether the message that must come first has come."""
+        self._greeting: Any = _UNREAD
+        """What `on_ready` has returned."""
+        self._collected: list[Subscribed] | None = None
+        """What `on_ready` has subscribed the client to, where `Ready` tells it."""
+        self._heard: int | None = None
+        """Frames that had come when a ping was sent that is not answered yet."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Start a worker for what is in the inbox."""
+
+    def collects(self, output: Subscribed) -> bool:
+        """Whether `Ready` will tell the client that it is subscribed."""
+        if self._collected is None or output.id is not None:
+            return False
+        self._collected.append(output)
+        return True
+
+    async def _expect_beginning(self) -> None:
+        """Give the peer its time for the message that must come first."""
+        dialect = self.endpoint.dialect
+        if dialect.name_in_query is not None:
+            name = self.ws.query.get(dialect.name_in_query, "")
+            try:
+                self.endpoint.find(name, is_debug=self._is_debug)
+            except Reject as error:
+                await self.fail(error, None)
+                self.ws.end(closecodes.NOT_FOUND, "no such endpoint")
+                return
+        gate = self.endpoint.gate
+        seconds = self.endpoint.first_timeout if gate is None else gate.timeout
+        clock = wheel()
+        clock.watch(self, clock.now() + seconds)
+
+    def tick(self, now: float) -> float | None:
+        """End a connection whose first message has not come in time, or ask for a sign of life."""
+        connection = self.ws.connection
+        if self.is_begun:
+            return self._ask_for_life(now)
+        connection.met("auth_timeout")
+        if self.endpoint.gate is not None:
+            self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated in time")
+        else:
+            self.ws.end(closecodes.TIMED_OUT, "no first message in time")
+        return None
+
+    def _ask_for_life(self, now: float) -> float | None:
+        interval, connection = self.endpoint.dialect.ping_interval, self.ws.connection
+        if interval is None or not connection.is_open:
+            return None
+        if self._heard is None:
+            self._heard = connection.received
+            self.push(Ping())
+            return now + min(_PONG_TIMEOUT, interval)
+        if connection.received == self._heard and not connection.is_paused:
+            connection.close(_NO_PONG, "no pong", discard=True)
+            return None
+        self._heard = None
+        return now + max(0.0, interval - _PONG_TIMEOUT)
+
+    # --- who the client is ----------------------------------------------------------------------
+
+    async def _authenticate(self, command: Authenticate) -> None:
+        gate, ws, dialect = self.endpoint.gate, self.ws, self.endpoint.dialect
+        is_first = not self.is_begun
+        is_known = ws.identity is not None and not command.token
+        if gate is not None and not (dialect.greets and is_first and is_known):
+            try:
+                await gate.hear(ws, command.token)
+            except Exception as error:
+                await self._turn_away(error, Call(None, id=command.id))
+                return
+        elif dialect.greets and not is_first and gate is None:
+            begun = Reject("authenticated", "this connection has begun already")
+            await self.fail(begun, Call(None, id=command.id))
+            return
+        if ws.connection.is_ended and not ws.connection.by_peer:
+            return
+        self.is_begun = True
+        if is_first:
+            wheel().forget(self)
+            ws.positions = command.positions
+        await self._say_ready(command.id)
+        if is_first and dialect.ping_interval is not None:
+            clock = wheel()
+            clock.watch(self, clock.now() + dialect.ping_interval)
+        for _ in range(min(len(ws.connection.inbox), self.endpoint.concurrency) * is_first):
+            self.wake()
+
+    async def _say_ready(self, id: Any, *, is_told: bool = True) -> None:
+        """Begin the session: run `on_ready`, the first time, and tell the peer what it says."""
+        is_greeting = self.endpoint.dialect.greets and self._greeting is _UNREAD
+        if is_greeting:
+            self._collected = []
+            self.ws.connection.cork()
+        frame = None
+        try:
+            if self._greeting is _UNREAD:
+                self._greeting = None
+                if self.endpoint.hooks.ready is not None:
+                    self._greeting = await self._run_hook(self.endpoint.hooks.ready)
+            if isinstance(self._greeting, Close):
+                raise self._greeting
+            frame = self.say(self._ready(id)) if is_told else None
+        except Exception as error:
+            await self.fail(error, Call(None, id=id))
+            return
+        finally:
+            self._collected = None
+            if is_greeting:
+                self.ws.connection.uncork(None if frame is None else outgoing(frame))
+        if frame is not None and not is_greeting and self.ws.connection.is_open:
+            await self.ws.send_frame(frame)
+
+    def _ready(self, id: Any) -> Ready:
+        identity = self.ws.identity
+        expires_at = None if identity is None else identity.expires_at
+        return Ready(
+            self._greeting,
+            id,
+            self.ws.id,
+            None if expires_at is None else expires_at - time.time(),
+            self.endpoint.dialect.ping_interval,
+            self._collected or (),
+        )
+
+    async def _turn_away(self, error: Exception, call: Call) -> None:
+        """Answer a peer that is not let in, and end the connection if nothing let it in before."""
+        is_mapped = self.ws.app.exception_handlers.find(error) is not None
+        await self.fail(error, call)
+        if self.is_begun:  # what the peer said before still holds
+            return
+        if not (is_mapped or is_foreseen(error)):
+            self.ws.end(closecodes.INTERNAL_ERROR)
+        elif isinstance(error, Reject) and error.code == "forbidden":
+            self.ws.end(closecodes.FORBIDDEN, "forbidden")
+        elif isinstance(error, ExpiredCredentials):
+            self.ws.end(closecodes.NOT_AUTHENTICATED, closecodes.EXPIRED_REASON)
+        else:
+            self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated")
+
+    async def _run_hook(self, plan: Plan) -> Any:
+        async with Context(self.ws, self.ws.handshake, self.lasting) as context:
+            return await call_plan(plan, context)
