@@ -41,6 +41,7 @@ from .session import MessageEndpoint, MessageSession, Middleware
 from .settings import Settings
 from .shutdown import Shutdown
 from .types import ASGIApp, Body, HeaderList, Receive, Scope, SendMessage
+from .watchdog import Watchdog
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -586,6 +587,10 @@ class App(ChannelHost, Router):
                 if self._lifespan is not None:
                     own = await stack.enter_async_context(self._lifespan(self))
                     state.update({} if own is None else own)
+                if self.settings.stall_warning is not None:
+                    watchdog = Watchdog(self.settings.stall_warning)
+                    watchdog.start()
+                    stack.callback(watchdog.stop)
                 stack.push_async_callback(self.channels.hub.stop)
                 if len(self.channels) or self.channels.hub.broker.is_shared:
                     await self.channels.start()

@@ -119,6 +119,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     handler_timeout: Annotated[float | None, rules.INTERVAL] = None
     """Seconds that handling one message may take; None: no limit. Default None."""
 
+    stall_warning: Annotated[float | None, rules.INTERVAL] = 1.0
+    """Seconds after which an event loop that does not turn is reported in the log, with the code
+    that it is in; None: never. Default 1.0."""
+
     heartbeat_interval: Annotated[float | None, rules.INTERVAL] = 25.0
     """Seconds of silence before a ping, where the transport can ping; None: never. Default 25.0."""
 

@@ -41,6 +41,7 @@ LAYERS = (
         "http",
         "lifespan",
         "shutdown",
+        "watchdog",
         "channel_host",
         "publisher",
         "after_commit",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -336,3 +337,25 @@ async def test_the_limits_of_a_route_hold_for_the_callbacks_of_its_handler() -> 
         pass_nothing = {"n": 1}
         await ws.send_json(pass_nothing)
         assert "too long" in str(await ws.receive_json())
+
+
+async def test_a_thread_that_takes_too_long_ends_before_the_next_message_begins() -> None:
+    app = App(handler_timeout=0.01)
+    running: list[int] = []
+    most: list[int] = []
+
+    @app.ws("/", dialect=Status())
+    def on_message(n: int) -> int:
+        running.append(n)
+        most.append(len(running))
+        if n == 1:
+            threading.Event().wait(0.05)  # longer than it may
+        running.remove(n)
+        return n
+
+    async with talking(app) as ws:
+        await ws.send_json({"n": 1})
+        await ws.send_json({"n": 2})
+        assert "too long" in str(await ws.receive_json())
+        assert (await ws.receive_json())["body"] == 2
+    assert most == [1, 1]

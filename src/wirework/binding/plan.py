@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Self, TypeAlias
 
@@ -147,9 +148,7 @@ class Plan:
             return await self.function(*args, **kwargs)
         if self.kind != "sync":
             return self.function(*args, **kwargs)
-        from starlette.concurrency import run_in_threadpool
-
-        return await run_in_threadpool(self.function, *args, **kwargs)
+        return await _in_thread(self.function, args, kwargs)
 
     def check(self, handshake: Handshake) -> None:
         """Raise now what reading the handshake's part of the parameters would raise later.
@@ -170,6 +169,23 @@ class Plan:
     def _all_plans(self) -> list[Plan]:
         nested = [plan for each in self.dependencies for plan in each.plan_now()._all_plans()]
         return [self, *nested]
+
+
+async def _in_thread(
+    function: Callable[..., Any], args: list[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Call `function` in a thread; a cancellation waits until it has returned.
+
+    A thread cannot be stopped: without that the next message would be handled beside it.
+    """
+    from starlette.concurrency import run_in_threadpool
+
+    call = asyncio.ensure_future(run_in_threadpool(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(call)
+    finally:
+        if not call.done():
+            await asyncio.gather(call, return_exceptions=True)
 
 
 def check_hook(plan: Plan) -> None:

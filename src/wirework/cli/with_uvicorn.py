@@ -37,7 +37,10 @@ def run(**options: Any) -> None:
         ChangeReload(config, target=_Worker(config).run, sockets=[config.bind_socket()]).run()
     elif config.workers > 1:
         multiprocess.Process = _Process  # type: ignore[misc]  # Uvicorn asks nobody for its class
-        _Workers(config, sockets=[config.bind_socket()]).run()
+        workers = _Workers(config, sockets=[config.bind_socket()])
+        workers.run()
+        if any(each.exitcode == _STARTUP_FAILURE for each in workers.processes):
+            sys.exit(_STARTUP_FAILURE)
     else:
         _serve(config)
 
@@ -57,11 +60,11 @@ class _Server(Server):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._signals: set[int] = set()
-        self._loop: asyncio.AbstractEventLoop
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal; Uvicorn's own method would have it raised again at the end."""
-        if self._is_second(sig):
+        if self._loop is not None and self._is_second(sig):
             self._loop.call_soon_threadsafe(self._hurry)
         self._signals.add(sig)
         self.should_exit = True
@@ -76,11 +79,12 @@ class _Server(Server):
         app = self._app
         carrier = getattr(self.config.ws_protocol_class, "__module__", "")
         if app is not None and not carrier.startswith(_NATIVE):
-            begun = self._loop.time()
+            clock = asyncio.get_running_loop().time
+            begun = clock()
             for server in self.servers:
                 server.close()
             await app.shut_down()
-            left = (self.config.timeout_graceful_shutdown or 0) - (self._loop.time() - begun)
+            left = (self.config.timeout_graceful_shutdown or 0) - (clock() - begun)
             self.config.timeout_graceful_shutdown = max(1, round(left))
         await super().shutdown(sockets)
 
@@ -103,7 +107,7 @@ class _Server(Server):
             hurry = getattr(connection, "hurry", None)  # of the native transport
             if hurry is not None:
                 hurry()
-        self._loop.call_later(_HOOKS, self._cancel)
+        asyncio.get_running_loop().call_later(_HOOKS, self._cancel)
 
     def _cancel(self) -> None:
         for task in list(self.server_state.tasks):
