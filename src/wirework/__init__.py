@@ -44,6 +44,7 @@ from .security.identity import Identity
 from .security.jwks import RemoteKeys
 from .security.jwt import Jwt
 from .security.keys import JwkSet
+from .security.redis_sessions import RedisSessions
 from .security.session_store import MemorySessions, SessionStore
 from .security.sessions import Session
 from .security.sources import Bearer, QueryToken, SessionUser, SubprotocolToken, Ticket
@@ -91,6 +92,7 @@ __all__ = [
     "Query",
     "QueryToken",
     "Received",
+    "RedisSessions",
     "Refuse",
     "RegistrationError",
     "Reject",

@@ -123,8 +123,7 @@ class Jwt:
             user = await user
         if user is None or user is False:
             raise BadCredentials("JWT: there is no such user")
-        expires_at = claims["exp"] + self._leeway if "exp" in claims else None
-        return Identity(user, expires_at, self._permissions_of(claims))
+        return Identity(user, self.expiry_of(claims), self._permissions_of(claims))
 
     async def claims(self, token: str) -> dict[str, Any]:
         """Return the claims of a good token.
@@ -140,6 +139,10 @@ class Jwt:
         if self._is_for_something_else(claims):
             raise BadCredentials("JWT: it is a token for something else")
         return claims
+
+    def expiry_of(self, claims: Mapping[str, Any]) -> float | None:
+        """Return the Unix time until which a token with these claims is good; None: for ever."""
+        return claims["exp"] + self._leeway if "exp" in claims else None
 
     def encode(self, claims: Mapping[str, Any], *, lifetime: float = 900.0) -> str:
         """Return a signed token, where the key is a secret: for tests, and for your own logins.

@@ -1,12 +1,15 @@
-"""What every store promises, shown on the one in memory; another one joins the fixture `store`."""
+"""What every store promises; another one joins the fixture `store`."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
 
 import pytest
 
-from wirework import MemorySessions, SessionStore
+from tests.brokers.servers import redis_server
+from wirework import MemorySessions, RedisSessions, SessionStore, SettingsError
 
 
 class Clock:
@@ -22,8 +25,26 @@ def stopped() -> Clock:
     return Clock()
 
 
-@pytest.fixture(name="store")
-def empty(clock: Clock) -> SessionStore:
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = redis_server(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server.url
+    server.end()
+
+
+@pytest.fixture(name="store", params=["memory", "redis"])
+async def empty(request: pytest.FixtureRequest) -> AsyncIterator[SessionStore]:
+    if request.param == "memory":
+        yield MemorySessions()
+        return
+    store = RedisSessions(request.getfixturevalue("redis"), prefix=f"{uuid4()}:")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def timed(clock: Clock) -> SessionStore:
     return MemorySessions(clock=clock)
 
 
@@ -68,7 +89,8 @@ async def test_a_renamed_session_has_its_values_under_the_new_id_alone(store: Se
     assert await store.load("c") is None
 
 
-async def test_a_session_ends_when_its_time_is_over(store: SessionStore, clock: Clock) -> None:
+async def test_a_session_ends_when_its_time_is_over(timed: SessionStore, clock: Clock) -> None:
+    store = timed
     await store.create("a", {"x": "1"}, 60)
     clock.now = 59.9
     assert await store.load("a") == {"x": "1"}
@@ -79,8 +101,9 @@ async def test_a_session_ends_when_its_time_is_over(store: SessionStore, clock: 
 
 
 async def test_an_update_begins_the_time_anew_and_a_renaming_does_not(
-    store: SessionStore, clock: Clock
+    timed: SessionStore, clock: Clock
 ) -> None:
+    store = timed
     for id in ("updated", "renamed"):
         await store.create(id, {"x": "1"}, 60)
     clock.now = 50.0
@@ -91,7 +114,8 @@ async def test_an_update_begins_the_time_anew_and_a_renaming_does_not(
     assert await store.load("new") is None
 
 
-async def test_a_session_without_an_end_stays(store: SessionStore, clock: Clock) -> None:
+async def test_a_session_without_an_end_stays(timed: SessionStore, clock: Clock) -> None:
+    store = timed
     await store.create("a", {"x": "1"}, None)
     clock.now = 1e12
     assert await store.load("a") == {"x": "1"}
@@ -147,3 +171,39 @@ def test_a_number_of_sessions_that_cannot_be_is_refused(wrong: object) -> None:
 
 def test_the_memory_is_a_session_store() -> None:
     assert isinstance(MemorySessions(), SessionStore)
+
+
+# --- the one in Redis -----------------------------------------------------------------------------
+
+
+async def test_redis_ends_a_session_when_its_time_is_over(redis: str) -> None:
+    store = RedisSessions(redis, prefix=f"{uuid4()}:")
+
+    async def left(id: str) -> int:
+        return int(await store._redis.ttl(store._prefix + id))
+
+    await store.create("a", {"x": "1"}, 60)
+    assert 55 <= await left("a") <= 60
+    await store.update("a", {}, 600)
+    assert 595 <= await left("a") <= 600
+    await store.rename("a", "b")
+    assert 595 <= await left("b") <= 600
+    await store.update("b", {"x": "2"}, None)
+    assert await left("b") == -1
+    await store.create("b", {}, None)
+    assert await store.load("b") == {}
+    await store.close()
+
+
+async def test_a_key_of_any_text_is_kept(redis: str) -> None:
+    store = RedisSessions(redis, prefix=f"{uuid4()}:")
+    values = {"": "1", "m": "2", "v:m": "3", "größe": '"ä"', "a b": "{}"}
+    await store.create("a", values, 60)
+    assert await store.load("a") == values
+    await store.close()
+
+
+def test_an_address_that_cannot_be_read_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="expected redis://") as caught:
+        RedisSessions("http://:secret@example")
+    assert "secret" not in str(caught.value)
