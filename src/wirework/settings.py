@@ -176,6 +176,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     presence_grace: Annotated[float, rules.SECONDS_OR_ZERO] = 15.0
     """Seconds after which a user whose last connection has ended counts as gone. Default 15.0."""
 
+    presence_lease: Annotated[float, rules.SECONDS] = 60.0
+    """Seconds after which those who were present on a worker that died are gone. Default 60.0."""
+
     allowed_origins: Annotated[tuple[str, ...], rules.ORIGINS] = ()
     """Origins taken beside the same origin, as `scheme://host[:port]`; `*.` before the host stands
     for its sub-domains, `*` for every origin, `null` for pages without one. Default none."""

@@ -53,7 +53,7 @@ class _Subscribe(msgspec.Struct, frozen=True):
 class _Publish(msgspec.Struct, frozen=True):
     channel: str
     data: msgspec.Raw
-    key: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    idempotency_key: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
 
 class _History(msgspec.Struct, frozen=True):
@@ -111,7 +111,7 @@ class ChannelWords:
         if name == "subscribe":
             return Subscribe(asked.channel, _position(asked.since), bytes(asked.data), id)
         if name == "publish":
-            return Publish(asked.channel, bytes(asked.data), id, asked.key)
+            return Publish(asked.channel, bytes(asked.data), id, asked.idempotency_key)
         if name == "history":
             since = _position(asked.since)
             return ReadHistory(asked.channel, since, asked.limit, asked.reverse, id)

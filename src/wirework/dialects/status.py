@@ -64,7 +64,7 @@ class _StatusCodec:
 
     def _command(self, said: dict[str, Any]) -> Command:
         word = said.pop(_WORD)
-        if word not in CALLED:
+        if not isinstance(word, str) or word not in CALLED:
             known = ", ".join(CALLED)
             raise MalformedMessage(f"{_WORD}: expected one of {known}, got {str(word)[:100]!r}")
         return self._channels.command(word, self._json.encode(said), None)
@@ -113,6 +113,11 @@ _STATUSES: Final = {
     "not_authenticated": 401,
     "forbidden": 403,
     "not_found": 404,
+    "unknown_channel": 404,
+    "bad_channel": 400,
+    "subscribed": 409,
+    "not_subscribed": 409,
+    "unavailable": 503,
     "not_ready": 409,
     "authenticated": 409,
     "rate_limited": 429,
