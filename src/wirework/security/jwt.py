@@ -216,8 +216,8 @@ class Jwt:
                 leeway=self._leeway,
                 options={"require": self._require, "enforce_minimum_key_length": True},
             )
-        except jwt.ExpiredSignatureError:
-            raise ExpiredCredentials("JWT: it has expired") from None
+        except jwt.ExpiredSignatureError as error:
+            raise ExpiredCredentials(f"JWT: {_reason(error)}") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise BadCredentials(f"JWT: {_reason(error)}") from None
         if not all(_is_time(claims[name]) for name in _TIMES if name in claims):
