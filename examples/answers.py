@@ -54,9 +54,11 @@ async def ask(question: Question, app: App) -> Response:
 
 
 async def write(answer: NamedChannel[Any], question: str) -> None:
-    async for text in model(question):
-        await answer.publish(Token(text))
-    await answer.publish(Token(is_last=True))
+    try:
+        async for text in model(question):
+            await answer.publish(Token(text))
+    finally:  # also where the model fails
+        await answer.publish(Token(is_last=True))
 
 
 async def model(question: str) -> AsyncIterator[str]:

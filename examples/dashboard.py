@@ -41,7 +41,9 @@ async def report(sensor: Sensor, celsius: Celsius, app: App) -> None:
 def reading(sensor: str, celsius: float | None = None) -> Element:
     shown = "–" if celsius is None else f"{celsius:.1f} °C"
     return li(id=sensor)[
-        b[sensor], meter(min=-20, max=50, high=30, value=str(celsius or 0)), output[shown]
+        b[sensor],
+        meter(min=-20, max=50, high=30, value=str(-20 if celsius is None else celsius)),
+        output[shown],
     ]
 
 

@@ -31,7 +31,7 @@ class Channels {
     for (;;) {
       await this.listeners.get(channel).entering;
       try {
-        return await this.call("channel.publish", { channel, key, data });
+        return await this.call("channel.publish", { channel, idempotency_key: key, data });
       } catch (error) {
         if (error.code === "unavailable") await new Promise((done) => setTimeout(done, this.pause()));
         else if (error.code !== "disconnected") throw error;
@@ -120,7 +120,7 @@ class Channels {
   async enter(channel, listener) {
     const { data, since, latest, kept } = listener;
     try {
-      const told = await this.call("channel.subscribe", { channel, data, since: latest ? null : since });
+      const told = await this.call("channel.subscribe", { channel, data, since: null });
       this.failures = 0;
       listener.entered?.(told.data);
       if (told.recovered === false || (kept && !since)) await this.load(channel, listener);

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from .channels.channel import NamedChannel
 from .publications import Message
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
-    from sqlalchemy.orm import Session
+    from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
+
+    AnySession: TypeAlias = (
+        AsyncSession | Session | async_scoped_session[AsyncSession] | scoped_session[Session]
+    )
 
 __all__ = ["publish_after_commit"]
 
@@ -21,7 +25,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 def publish_after_commit(
-    session: AsyncSession | Session, channel: NamedChannel[Any], data: Any, **options: Any
+    session: AnySession, channel: NamedChannel[Any], data: Any, **options: Any
 ) -> None:
     """Publish `data` in `channel` when `session` commits, and never if it rolls back.
 
@@ -45,7 +49,7 @@ def publish_after_commit(
     """
     from sqlalchemy import event
 
-    own = session.registry() if hasattr(session, "registry") else session  # of a scoped session
+    own: Any = session.registry() if hasattr(session, "registry") else session  # a scoped one
     sync = getattr(own, "sync_session", own)
     message = channel.message(data, **options)
     if _KEY not in sync.info:

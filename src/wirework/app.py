@@ -7,6 +7,7 @@ import logging
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,10 +20,10 @@ from .binding.signatures import can_take, local_names, name_of
 from .brokers.base import Broker
 from .channel_host import ChannelHost
 from .connection import Connection, Link
-from .dialects.base import Dialect
+from .dialects.base import Dialect, Endpoints
 from .errors import RegistrationError, SessionError, SettingsError
 from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
-from .handshake import Handshake, Request
+from .handshake import Handshake, Request, route_path
 from .json import JsonAdapter, adapter_of
 from .lifespan import (
     Lifespan,
@@ -40,6 +41,7 @@ from .security.auth import Auth
 from .session import MessageEndpoint, MessageSession, Middleware
 from .settings import Settings
 from .shutdown import Shutdown
+from .streams import Streams, endpoints_of
 from .types import ASGIApp, Body, HeaderList, Receive, Scope, SendMessage
 from .watchdog import Watchdog
 from .websocket import WebSocket
@@ -126,6 +128,8 @@ class App(ChannelHost, Router):
         self._keeper = _keeper(self.settings, sessions)
         self._reception = Reception(self, self.settings, self._keeper)
         self._table = self._reception.table
+        self._streams = Streams(self.json)
+        self._reception.streams = self._streams.table
         self._tickets: Tickets | None = None
         self._secret_parameters: frozenset[str] | None = None
         self._sockets = websocket_binder(self.json, App, self.overrides)
@@ -245,6 +249,9 @@ class App(ChannelHost, Router):
             f"websocket {each.template.text}  {_describe(each.target.endpoint)}"
             for each in self._table
         ]
+        for stream in self._streams.table:
+            place = stream.target
+            lines.append(f"{place.method} {stream.template.text}  {place.words}")
         for route in self._http_routes:
             methods = set(getattr(route, "methods", None) or {"mount"}) - {"HEAD"}
             lines.append(f"{' '.join(sorted(methods))} {route.path}")
@@ -278,6 +285,7 @@ class App(ChannelHost, Router):
         has_body = any(method in ("POST", "PUT", "PATCH") for method in route.methods)
         plan = compiled("json" if has_body else None)
         self._refuse_duplicate_page(route)
+        self._streams.refuse_page(route.where, route.path, set(route.methods))
         endpoint = HttpEndpoint(self, plan, compiled("form") if has_body else plan)
         self._http_side = None
         self._http_routes.append(http_route(route.path, endpoint, route.methods, route.name))
@@ -308,7 +316,29 @@ class App(ChannelHost, Router):
 
     def _add_socket(self, route: WebSocketRoute, template: PathTemplate) -> None:
         self._secret_parameters = None
-        self._table.add(template, self._registration.target(route, template), route.name)
+        endpoints = endpoints_of(route)
+        if endpoints is None:
+            self._table.add(template, self._registration.target(route, template), route.name)
+            return
+        base = route.path.rstrip("/")
+        route = replace(route, path=base + endpoints.socket)
+        template = PathTemplate(route.path)
+        self._refuse_taken_paths(route.where, base, endpoints)
+        target = self._registration.target(route, template)
+        self._table.add(template, target, route.name)
+        assert route.dialect is not None
+        self._streams.add(base, target, route.dialect, endpoints)
+
+    def _refuse_taken_paths(self, where: str, base: str, endpoints: Endpoints) -> None:
+        """Refuse streams at paths that pages have."""
+        posts = {base + endpoints.lines, endpoints.messages}
+        for page in self._http_routes:
+            methods = getattr(page, "methods", None) or set()
+            is_taken = (page.path in posts and "POST" in methods) or (
+                page.path == base + endpoints.events and "GET" in methods
+            )
+            if is_taken:
+                raise RegistrationError(where, f"{page.path} is a page's", "move that page")
 
     # --- serving --------------------------------------------------------------------------------
 
@@ -540,6 +570,14 @@ class App(ChannelHost, Router):
         return with_sessions(app, self._keeper)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
+        place = self._streams.table.find(route_path(scope))
+        if place is not None:
+            from .transports.http_stream import serve
+
+            proxies = self._reception.proxies
+            seen = scope if proxies is None else proxies.correct(scope)
+            await serve(self, place.target, scope, receive, send, seen=seen)
+            return
         if self._http_side is None:
             self._http_side = self._build_http()
         self._lend_state(scope)

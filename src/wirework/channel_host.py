@@ -14,14 +14,16 @@ from .brokers import broker_of
 from .brokers.base import Broker
 from .channels.channel import Channel, NamedChannel
 from .channels.content import encoded, is_html
-from .channels.control import Disconnected, Expelled, Sent, notice_of, packed_notice
+from .channels.control import Disconnected, Expelled, Posted, Sent, notice_of, packed_notice
 from .channels.directory import Channels
 from .channels.hub import Hub
 from .channels.options import History, Mode, Overflow, Presence
 from .channels.subscription import frame_of, variant_of
 from .json import JsonAdapter
+from .mailboxes import Mailboxes
 from .publications import Message, Position, Publication
 from .security.identity import user_key
+from .security.jwt import Jwt
 from .settings import Settings
 from .websocket import WebSocket
 
@@ -40,6 +42,8 @@ class ChannelHost:
 
     channels: Channels
     """All of them."""
+    mailboxes: Mailboxes
+    """Where messages of connections arrive that are no WebSockets."""
     _reception: Reception
 
     def _open_channels(
@@ -47,16 +51,19 @@ class ChannelHost:
     ) -> None:
         """Make the hub; the broker is not asked for anything yet."""
         self._notices: set[asyncio.Task[Any]] = set()
-        hub = Hub(
-            broker
-            or broker_of(
+        if broker is None:
+            broker = broker_of(
                 settings.broker, timeout=settings.broker_timeout, prefix=settings.broker_prefix
-            ),
+            )
+            broker.lease = settings.presence_lease
+        hub = Hub(
+            broker,
             history_limit=settings.history_limit,
             presence_grace=settings.presence_grace,
             on_control=self._on_notice,
         )
         self.channels = Channels(json, binder, hub)
+        self.mailboxes = Mailboxes(settings, hub)
 
     # --- declaration ----------------------------------------------------------------------------
 
@@ -71,6 +78,7 @@ class ChannelHost:
         mode: Mode = "stream",
         overflow: Overflow | None = None,
         max_subscribers: int | None = None,
+        token: Jwt | None = None,
     ) -> Channel[T]: ...
 
     @overload
@@ -84,6 +92,7 @@ class ChannelHost:
         mode: Mode = "stream",
         overflow: Overflow | None = None,
         max_subscribers: int | None = None,
+        token: Jwt | None = None,
     ) -> Channel[Any]: ...
 
     def channel(
@@ -96,6 +105,7 @@ class ChannelHost:
         mode: Mode = "stream",
         overflow: Overflow | None = None,
         max_subscribers: int | None = None,
+        token: Jwt | None = None,
     ) -> Channel[Any]:
         """Declare a channel, or a family of channels whose names have parameters.
 
@@ -115,6 +125,10 @@ class ChannelHost:
                 the connection (default without), "drop" leaves out what finds no room (default
                 of "ephemeral"), "latest" sends the newest of each key (default of "latest").
             max_subscribers: connections at most: with presence on all workers, else of each.
+            token: judges the tokens that clients need to subscribe, in dialects that carry them
+                (`Centrifugo`): the claim `channel` is the name of the channel and `sub` the user;
+                `on_subscribe` is then asked after it, where there is one. None: nobody needs a
+                token. Default None.
 
         Raises:
             RegistrationError: the name is taken or none, or options do not go together.
@@ -127,6 +141,7 @@ class ChannelHost:
             mode=mode,
             overflow=overflow,
             max_subscribers=max_subscribers,
+            token=token,
         )
 
     def channel_named(self, name: str) -> NamedChannel[Any]:
@@ -208,6 +223,8 @@ class ChannelHost:
         elif isinstance(notice, Expelled):
             keys = None if notice.user is None else {f"u:{notice.user}"}
             self.channels.hub.expel(notice.channel, keys, notice.code, notice.reason)
+        elif isinstance(notice, Posted):
+            self.mailboxes.take(notice)
         elif isinstance(notice, Disconnected):
             for ws in self._reception.of_user(notice.user):
                 ws.end(notice.code, notice.reason)

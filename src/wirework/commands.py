@@ -35,6 +35,8 @@ __all__ = [
     "ReadPresence",
     "Ready",
     "Receipt",
+    "Renew",
+    "Renewed",
     "Request",
     "Result",
     "Subscribe",
@@ -110,6 +112,14 @@ class Unsubscribe(msgspec.Struct, frozen=True, gc=False):
     """The client wants no more of a channel."""
 
     channel: str
+    id: Id | None = None
+
+
+class Renew(msgspec.Struct, frozen=True, gc=False):
+    """The client brings a newer token for a channel that it is subscribed to."""
+
+    channel: str
+    token: str
     id: Id | None = None
 
 
@@ -200,7 +210,8 @@ class Ready(msgspec.Struct, frozen=True):
 
     `connection` is the id of the connection, `ttl` are the seconds for which the credentials are
     good (None: for ever), `ping` those between two signs of life that the server asks for, and
-    `subscriptions` the channels that the server has subscribed it to.
+    `subscriptions` the channels that the server has subscribed it to. `session` and `node` say
+    where its messages go, where the connection carries only the server's; else they are empty.
     """
 
     value: Any = None
@@ -209,6 +220,8 @@ class Ready(msgspec.Struct, frozen=True):
     ttl: float | None = None
     ping: float | None = None
     subscriptions: Sequence[Subscribed] = ()
+    session: str = ""
+    node: str = ""
 
 
 class Pong(msgspec.Struct, frozen=True, gc=False):
@@ -222,7 +235,8 @@ class Subscribed(msgspec.Struct, frozen=True, gc=False):
 
     `recovered` says whether `publications` are all that it has missed since the position that it
     gave; None: it gave none. `position` is where it stands now; None: the channel keeps nothing.
-    `value` is what the deciding function returned for it.
+    `value` is what the deciding function returned for it, `ttl` the seconds for which its token is
+    good (None: for ever, or there is none).
     """
 
     channel: str
@@ -230,6 +244,15 @@ class Subscribed(msgspec.Struct, frozen=True, gc=False):
     recovered: bool | None = None
     publications: Sequence[Publication] = ()
     value: Any = None
+    id: Id | None = None
+    ttl: float | None = None
+
+
+class Renewed(msgspec.Struct, frozen=True, gc=False):
+    """The newer token of a subscription is good, for `ttl` seconds (None: for ever)."""
+
+    channel: str
+    ttl: float | None = None
     id: Id | None = None
 
 
@@ -303,7 +326,7 @@ class Disconnect(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
-ChannelCommand: TypeAlias = Subscribe | Unsubscribe | Publish | ReadHistory | ReadPresence
+ChannelCommand: TypeAlias = Subscribe | Renew | Unsubscribe | Publish | ReadHistory | ReadPresence
 ChannelOutput: TypeAlias = (
     Publication
     | Subscribed
@@ -317,5 +340,15 @@ ChannelOutput: TypeAlias = (
 )
 Command: TypeAlias = Call | Authenticate | Ping | Pong | Cancel | Answer | ChannelCommand
 Output: TypeAlias = (
-    Result | Ended | Failure | Event | Request | Ready | Ping | Pong | Disconnect | ChannelOutput
+    Result
+    | Ended
+    | Failure
+    | Event
+    | Request
+    | Ready
+    | Ping
+    | Pong
+    | Disconnect
+    | Renewed
+    | ChannelOutput
 )

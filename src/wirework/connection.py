@@ -13,7 +13,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from . import closecodes
 from .deadlines import Deadlines
@@ -24,7 +24,17 @@ from .settings import Settings
 from .timers import wheel
 from .types import Frame, HeaderList, State
 
-__all__ = ["BINARY", "TEXT", "Connection", "Consumer", "Link", "Outgoing", "State", "current"]
+__all__ = [
+    "BINARY",
+    "TEXT",
+    "Connection",
+    "Consumer",
+    "Link",
+    "Mailbox",
+    "Outgoing",
+    "State",
+    "current",
+]
 
 logger = logging.getLogger("wirework.connection")
 _numbers = itertools.count(1)
@@ -32,7 +42,18 @@ _MAX_EXCESS = 10
 """Messages in a row over the budget that are answered; the next one ends the connection."""
 _LISTENING = 16
 """So many times `inbox_frames` may wait where `intercept` hears what comes behind them."""
-_process = f"{os.getpid():x}-{os.urandom(3).hex()}"
+_process = ""
+"""What the ids of this process begin with."""
+
+
+def _name_process() -> None:
+    global _process
+    _process = f"{os.getpid():x}-{os.urandom(3).hex()}"
+
+
+_name_process()
+if hasattr(os, "register_at_fork"):  # workers of Granian are forks
+    os.register_at_fork(after_in_child=_name_process)
 
 _NOTHING: deque[Frame] = deque(maxlen=0)
 """The inbox of a connection from which nothing came lately: a deque takes 600 bytes."""
@@ -79,6 +100,15 @@ class Link(Protocol):
         """The inbox has room again."""
 
 
+class Mailbox(NamedTuple):
+    """Where the peer's messages go, when the transport can only carry ours."""
+
+    session: str
+    """Known to nobody else."""
+    node: str
+    """The worker that has the connection."""
+
+
 class Budget(Protocol):
     """What a connection may send in a while."""
 
@@ -121,6 +151,7 @@ class Connection(Observed):
         "is_finished",
         "is_paused",
         "link",
+        "mailbox",
         "on_end",
         "on_excess",
         "on_finished",
@@ -161,6 +192,8 @@ class Connection(Observed):
         """The application's, called when it is done with the connection, before the transport."""
         self.budget: Budget | None = None
         """What the peer may send; None: as much as it likes."""
+        self.mailbox: Mailbox | None = None
+        """Where its messages come from; None: over the link."""
         self.translate_close: Callable[[int, str], tuple[int, str]] | None = None
         """The words of its dialect for our close codes."""
         self.on_excess: Callable[[float], bool] | None = None

@@ -33,6 +33,7 @@ from .websocket import WebSocket
 if TYPE_CHECKING:
     from .app import App
     from .security.keepers import SessionKeeper
+    from .streams import StreamPlace
 
 __all__ = ["Reception", "Target"]
 
@@ -64,6 +65,7 @@ class Reception:
         self._settings = settings
         self._keeper = keeper
         self.table: RouteTable[Target] = RouteTable()
+        self.streams: RouteTable[StreamPlace] = RouteTable()
         self.census = Census(Limits.of(settings))
         self._refusals = Refusals()
         self.lent_state: Mapping[str, Any] = {}
@@ -153,11 +155,11 @@ class Reception:
         if not self._settings.websocket:
             connection.turned_away("switched_off")
             raise Refuse(403, "WebSockets are switched off")
-        match = self.table.find(handshake.path)
-        if match is None:
+        found = self._find(ws)
+        if found is None:
             connection.turned_away("no_route")
             raise Refuse(404, "Not Found")
-        target = match.target
+        target, params = found
         connection.enter(target.route.path)
         self._check_origin(target, ws)
         place = self._take_place(target, ws)
@@ -166,8 +168,19 @@ class Reception:
         if target.settings is not self._settings:
             connection.adopt(target.settings)
         connection.budget = Budget.of(target.settings)
-        handshake.path_params = match.params
+        handshake.path_params = params
         return target
+
+    def _find(self, ws: WebSocket) -> tuple[Target, dict[str, Any]] | None:
+        """Return what serves a handshake, and the parameters of its path."""
+        path = ws.handshake.path
+        if ws.connection.mailbox is None:
+            match = self.table.find(path)
+            return None if match is None else (match.target, match.params)
+        place = self.streams.find(path)
+        if place is None or place.target.target is None:
+            return None
+        return place.target.target, place.params
 
     def _check_origin(self, target: Target, ws: WebSocket) -> None:
         handshake = ws.handshake

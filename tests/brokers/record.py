@@ -12,7 +12,7 @@ from wirework.brokers import Broker, Keep, Member, Message, Publication, broker_
 
 __all__ = ["KEEP", "PATIENCE", "Change", "Place", "Recorder", "Worker", "eventually", "numbered"]
 
-PATIENCE = 20.0
+PATIENCE = 30.0
 """Seconds after which what has not come will not come."""
 KEEP = Keep(size=1_000, ttl=300.0)
 
@@ -121,7 +121,7 @@ class Place:
 
     async def worker(self, *, lease: float = 60.0, prefix: str = "test") -> Worker:
         """Return a started process."""
-        broker = broker_of(self.url, timeout=10.0, prefix=prefix)
+        broker = broker_of(self.url, timeout=15.0, prefix=prefix)
         broker.lease = lease
         worker = Worker(broker)
         await broker.start(worker.seen)

@@ -48,8 +48,8 @@ def test_an_unknown_scheme_is_refused_with_those_that_are_known(url: str, got: s
     with pytest.raises(SettingsError) as caught:
         broker_of(url)
     assert str(caught.value) == (
-        "broker: expected one of memory://, redis://, rediss://, redis+sentinel://, "
-        f"redis+cluster://, nats://, tls://, got {got}"
+        "broker: expected one of memory://, redis://, rediss://, redis+unix://, redis+sentinel://,"
+        f" rediss+sentinel://, redis+cluster://, rediss+cluster://, nats://, tls://, got {got}"
     )
 
 

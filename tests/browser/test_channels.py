@@ -2,38 +2,355 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
 import pytest
+import pytest_asyncio
 from playwright.async_api import expect
 
+from examples import answers
 from examples.demo import app
-from tests.browser.conftest import OpenTab
+from tests.browser.cable import Cable, cable_to
+from tests.browser.conftest import OpenTab, Visit
 from tests.browser.tab import Tab
-from tests.wire.native import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+OpenWired: TypeAlias = Callable[..., Awaitable[Tab]]
 
-async def enter(open_tab: OpenTab, name: str) -> Tab:
-    tab = await open_tab("/talk/")
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cable(origin: str) -> AsyncIterator[Cable]:
+    async with cable_to(origin) as cable:
+        yield cable
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_wired(visit: Visit, open_tab: OpenTab, cable: Cable) -> OpenWired:
+    """As `open_tab`, of a page that is at the other end of `cable`."""
+
+    async def open_wired(path: str) -> Tab:
+        return await Tab.of(await visit(), cable.origin, path)
+
+    return open_wired
+
+
+async def enter(open_page: Callable[..., Awaitable[Tab]], name: str) -> Tab:
+    tab = await open_page("/talk/")
     await tab.say(name, "#login")
     await tab.expect_badge("connected")
     return tab
 
-async def test_x(open_tab: OpenTab) -> None:
-    ana, ben = await enter(open_tab, "Ana"), await enter(open_tab, "Ben")
+
+async def expect_messages(tab: Tab, *messages: str) -> None:
+    """The page shows exactly these, in this order."""
+    await expect(tab.find("#messages li")).to_have_text(list(messages))
+
+
+# --- chat -----------------------------------------------------------------------------------------
+
+
+async def test_two_pages_talk_and_each_sees_each_line_once_and_in_order(open_tab: OpenTab) -> None:
+    ana, ben = await enter(open_tab, "Ana"), await enter(open_tab, "<i>Ben</i>")
     await ana.say("hello")
-    await expect(ben.find("#messages li")).to_have_text(["Anahello"])
+    await expect_messages(ben, "Anahello")
+    await ben.say("<b>hello</b>")
+    for number in range(5):
+        await ana.say(f"line {number}")
+    lines = [f"Analine {number}" for number in range(5)]
+    for tab in (ana, ben):
+        await expect_messages(tab, "Anahello", "<i>Ben</i><b>hello</b>", *lines)
+    await ben.page.reload()
+    await expect_messages(ben, "Anahello", "<i>Ben</i><b>hello</b>", *lines)
+
+
+async def test_a_page_whose_network_was_cut_gets_what_it_missed(
+    open_tab: OpenTab, open_wired: OpenWired, cable: Cable
+) -> None:
+    ana, ben = await enter(open_tab, "Ana"), await enter(open_wired, "Ben")
+    await ana.say("before")
+    await expect_messages(ben, "Anabefore")
+    cable.pull()
+    for text in ("one", "two", "three"):
+        await ana.say(text)
+    lines = ["Anabefore", "Anaone", "Anatwo", "Anathree"]
+    await expect_messages(ana, *lines)
+    await expect_messages(ben, "Anabefore")
+    cable.plug()
+    await expect(ben.find("#news")).to_have_text("Back: 3 came while you were away.")
+    await expect_messages(ben, *lines)
+    await ana.say("after")
+    await expect_messages(ben, *lines, "Anaafter")
+    cable.pull()
+    cable.plug()
+    await expect(ben.find("#news")).to_have_text("Back: nothing missed.")
+    await expect_messages(ben, *lines, "Anaafter")
+
+
+async def test_what_is_said_while_the_network_is_cut_is_sent_once_when_it_is_back(
+    open_tab: OpenTab, open_wired: OpenWired, cable: Cable
+) -> None:
+    ana, ben = await enter(open_tab, "Ana"), await enter(open_wired, "Ben")
+    cable.pull()
+    await ben.expect_badge("closed 1006")
+    await ben.say("one")
+    await ben.say("two")
+    await ana.say("meanwhile")
+    await expect_messages(ana, "Anameanwhile")
+    cable.plug()
+    for tab in (ana, ben):
+        await expect_messages(tab, "Anameanwhile", "Benone", "Bentwo")
+
+
+async def test_a_line_whose_answer_was_lost_is_not_published_twice(
+    open_tab: OpenTab, open_wired: OpenWired, cable: Cable
+) -> None:
+    ana, ben = await enter(open_tab, "Ana"), await enter(open_wired, "Ben")
+    cable.deafen()
+    await ben.say("once")
+    await expect_messages(ana, "Benonce")
+    cable.pull()
+    cable.plug()
+    await expect(ben.find("#news")).to_have_text("Back: 1 came while you were away.")
+    await ben.say("and on")
+    for tab in (ana, ben):
+        await expect_messages(tab, "Benonce", "Benand on")
+
+
+async def test_what_is_said_while_a_page_loads_is_shown_once_and_in_order(
+    open_tab: OpenTab,
+) -> None:
+    ben, other = await enter(open_tab, "Ben"), await open_tab("/echo/")
+    reloading = asyncio.create_task(ben.page.reload())
+    for number in range(50):  # as many as are kept
+        await app.publish("talk", {"name": "Ana", "text": str(number)})
+        await other.page.title()  # the browser works meanwhile
+    await reloading
+    await expect_messages(ben, *(f"Ana{number}" for number in range(50)))
+
+
+async def test_a_page_that_missed_more_than_is_kept_says_so_and_loads_all_anew(
+    open_wired: OpenWired, cable: Cable
+) -> None:
+    ben = await enter(open_wired, "Ben")
+    await app.publish("talk", {"name": "Ana", "text": "before"})
+    await expect_messages(ben, "Anabefore")
+    cable.pull()
+    for number in range(60):
+        await app.publish("talk", {"name": "Ana", "text": str(number)})
+    cable.plug()
+    await expect(ben.find("#news")).to_have_text("More was said than is kept: loaded anew.")
+    await expect_messages(ben, *(f"Ana{number}" for number in range(10, 60)))
+
+
+async def test_a_browser_that_is_offline_for_a_while_misses_and_repeats_nothing(
+    open_tab: OpenTab,
+) -> None:
+    ana, ben = await enter(open_tab, "Ana"), await enter(open_tab, "Ben")
     await ben.page.context.set_offline(True)
-    await ana.say("one")
-    await expect(ana.find("#messages li")).to_have_text(["Anahello", "Anaone"])
-    import asyncio
-    await asyncio.sleep(2)
-    print(await ben.find("#badge").text_content(), await ben.find("#messages").text_content())
-    for ws in app.connections:
-        if ws.user == "Ben": await ws.close(1012, "x")
-    await asyncio.sleep(2)
-    print(await ben.find("#badge").text_content(), await ben.find("#messages").text_content())
+    await ben.say("from afar")
+    await ana.say("are you there?")
+    await expect_messages(ana, "Anaare you there?")
+    await expect_messages(ben)
+    app.disconnect(user="Ben", code=1012, reason="restarting")
+    await ana.say("Ben?")
     await ben.page.context.set_offline(False)
-    await asyncio.sleep(2)
-    print(await ben.find("#badge").text_content(), await ben.find("#messages").text_content(), await ben.find("#news").text_content())
-    print(ben.problems); ben.problems.clear()
+    for tab in (ana, ben):
+        await expect_messages(tab, "Anaare you there?", "AnaBen?", "Benfrom afar")
+
+
+@pytest.mark.parametrize("version", [2, 4])
+async def test_a_page_with_htmx_whose_network_was_cut_gets_what_it_missed(
+    version: int, open_tab: OpenTab, open_wired: OpenWired, cable: Cable
+) -> None:
+    ana, ben = await open_tab("/chat/"), await open_wired(f"/chat/?htmx={version}")
+    await ana.say("Ana", "#login")
+    await ben.say("Ben", "#login")
+    await ben.click(f"htmx {version}")
+    for tab in (ana, ben):
+        await tab.expect_badge("connected")
+    await ben.say("before")
+    await expect_messages(ana, "Benbefore")
+    cable.pull()
+    await ana.say("meanwhile")
+    await expect_messages(ana, "Benbefore", "Anameanwhile")
+    cable.plug()
+    await expect_messages(ben, "Benbefore", "Anameanwhile")
+    await ana.say("after")
+    await expect_messages(ben, "Benbefore", "Anameanwhile", "Anaafter")
+
+
+# --- token stream ---------------------------------------------------------------------------------
+
+
+class Model:
+    """Says what it is given, when it is given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._tokens: asyncio.Queue[str | None] = asyncio.Queue()
+        monkeypatch.setattr(answers, "model", self.answer)
+
+    def say(self, *tokens: str | None) -> None:
+        for token in tokens:
+            self._tokens.put_nowait(token)
+
+    async def answer(self, question: str) -> AsyncIterator[str]:
+        while (token := await self._tokens.get()) is not None:
+            yield token
+
+
+async def test_an_answer_survives_that_its_page_is_loaded_anew(
+    open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(monkeypatch)
+    tab = await open_tab("/answers/")
+    await tab.expect_badge("connected")
+    await tab.say("why?")
+    model.say("one ", "two ")
+    await expect(tab.find("#answer")).to_have_text("one two")
+    await tab.page.reload()
+    await expect(tab.find("#answer")).to_have_text("one two")
+    model.say("three ")
+    await expect(tab.find("#answer")).to_have_text("one two three")
+    await tab.page.goto("about:blank")
+    model.say("four ")
+    await tab.open("/answers/")
+    model.say("five ", None)
+    await expect(tab.find("#news")).to_have_text("done")
+    await expect(tab.find("#answer")).to_have_text("one two three four five")
+    await tab.page.reload()
+    await expect(tab.find("#news")).to_have_text("done")
+    await expect(tab.find("#answer")).to_have_text("one two three four five")
+
+
+async def test_a_second_question_has_an_answer_of_its_own(
+    open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(monkeypatch)
+    tab = await open_tab("/answers/")
+    await tab.expect_badge("connected")
+    for word in ("first", "second"):
+        await tab.say("why?")
+        model.say(word, None)
+        await expect(tab.find("#answer")).to_have_text(word)
+
+
+async def test_an_answer_goes_on_where_the_network_was_cut(
+    open_wired: OpenWired, cable: Cable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(monkeypatch)
+    tab = await open_wired("/answers/")
+    await tab.expect_badge("connected")
+    await tab.say("why?")
+    model.say("one ")
+    await expect(tab.find("#answer")).to_have_text("one")
+    cable.pull()
+    model.say("two ")
+    cable.plug()
+    model.say("three", None)
+    await expect(tab.find("#answer")).to_have_text("one two three")
+    await expect(tab.find("#news")).to_have_text("done")
+
+
+# --- cursors --------------------------------------------------------------------------------------
+
+
+async def join(open_page: Callable[..., Awaitable[Tab]], name: str) -> Tab:
+    tab = await open_page("/cursors/")
+    await tab.say(name, "#join")
+    await expect(tab.find("#names b", f"{name} (you)")).to_be_visible()
+    return tab
+
+
+async def point(tab: Tab, x: float, y: float) -> None:
+    """Move the mouse, in shares of the field."""
+    box = await tab.find("#field").bounding_box()
+    assert box is not None
+    await tab.page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+
+
+async def test_cursors_are_where_people_point_and_go_with_them(open_tab: OpenTab) -> None:
+    ana, ben = await join(open_tab, "Ana"), await join(open_tab, "Ben")
+    for tab in (ana, ben):
+        await expect(tab.find("#count")).to_have_text("2")
+    await expect(ana.find("#log li").last).to_have_text("Ben joined")
+    await point(ben, 0.25, 0.5)
+    cursor = ana.find(".cursor:visible")
+    await expect(cursor).to_have_text("Ben")
+    assert (await cursor.evaluate("({style}) => [style.left, style.top]")) == ["25%", "50%"]
+    eve = await join(open_tab, "Eve")
+    await expect(eve.find(".cursor:visible")).to_have_text("Ben")
+    await ben.page.close()
+    await expect(ana.find("#log li").last).to_have_text("Ben left")
+    for tab in (ana, eve):
+        await expect(tab.find(".cursor:visible")).to_have_count(0)
+        await expect(tab.find("#count")).to_have_text("2")
+
+
+async def test_a_cursor_has_the_colour_of_its_name_on_every_page(open_tab: OpenTab) -> None:
+    ana, ben = await join(open_tab, "Ana"), await join(open_tab, "Ben")
+    await point(ben, 0.5, 0.5)
+    await expect(ana.find(".cursor")).to_be_visible()
+    colour = "element => getComputedStyle(element).color"
+    own = await ben.find("#names b", "Ben (you)").evaluate(colour)
+    assert await ana.find(".cursor").evaluate(colour) == own
+    assert await ana.find("#names b", "Ana (you)").evaluate(colour) != own
+
+
+async def test_a_page_that_comes_back_sees_who_is_there_now(
+    open_tab: OpenTab, open_wired: OpenWired, cable: Cable
+) -> None:
+    ana, ben = await join(open_tab, "Ana"), await join(open_wired, "Ben")
+    cable.pull()
+    await expect(ana.find("#names")).to_have_text("Ana (you)")
+    eve = await join(open_tab, "Eve")
+    await point(eve, 0.5, 0.5)
+    cable.plug()
+    await expect(ben.find("#names b")).to_have_text(["Ana", "Eve", "Ben (you)"])
+    await expect(ben.find(".cursor:visible")).to_have_text("Eve")
+    await expect(ana.find("#count")).to_have_text("3")
+
+
+# --- dashboard ------------------------------------------------------------------------------------
+
+
+async def turn(tab: Tab, sensor: str, celsius: float) -> None:
+    slider = tab.find(f"form:has([value={sensor}]) input[type=range]")
+    await slider.fill(str(celsius))
+
+
+@pytest.mark.parametrize("version", [2, 4])
+async def test_a_dashboard_shows_each_reading_and_the_newest_to_who_comes_later(
+    version: int, open_tab: OpenTab
+) -> None:
+    ana = await open_tab(f"/dashboard/?htmx={version}")
+    await ana.expect_badge("connected")
+    await turn(ana, "garden", 7.5)
+    await expect(ana.find("#garden output")).to_have_text("7.5 °C")
+    await turn(ana, "kitchen", 21)
+    await turn(ana, "garden", -3)
+    await expect(ana.find("#garden output")).to_have_text("-3.0 °C")
+    ben = await open_tab("/dashboard/")
+    await expect(ben.find(".gauges output")).to_have_text(["21.0 °C", "-3.0 °C", "–"])
+
+
+@pytest.mark.parametrize("version", [2, 4])
+async def test_a_dashboard_that_comes_back_shows_the_newest_of_each_at_once(
+    version: int, open_tab: OpenTab, open_wired: OpenWired, cable: Cable
+) -> None:
+    ana = await open_tab("/dashboard/")
+    ben = await open_wired(f"/dashboard/?htmx={version}")
+    await ben.expect_badge("connected")
+    await turn(ana, "cellar", 10)
+    await expect(ben.find("#cellar output")).to_have_text("10.0 °C")
+    cable.pull()
+    await ben.expect_badge("closed 1006")
+    for celsius in (11, 12, 13):
+        await turn(ana, "cellar", celsius)
+        await expect(ana.find("#cellar output")).to_have_text(f"{celsius}.0 °C")
+    await turn(ana, "kitchen", 20)
+    await expect(ana.find("#kitchen output")).to_have_text("20.0 °C")
+    cable.plug()
+    await expect(ben.find(".gauges output")).to_have_text(["20.0 °C", "–", "13.0 °C"])

@@ -143,8 +143,9 @@ class Client:
         if not self.worker or self._wire is None:
             raise Away
         id = next(self._ids)
-        answer = self._answers[id] = asyncio.get_running_loop().create_future()
-        body = {"channel": self._channel, "data": {"text": text}, "key": text}
+        answer: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._answers[id] = answer
+        body = {"channel": self._channel, "data": {"text": text}, "idempotency_key": text}
         self._wire.send({"type": "channel.publish", "id": id, "data": body})
         return await answer
 

@@ -11,12 +11,14 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from websockets.asyncio.client import connect
 
 from tests.brokers.servers import BrokerServer, nats_server, redis_server
-from tests.faults.served import Served, served, until
+from tests.faults.served import Served, served
 from wirework import Publisher
 
 from .fleet import Fleet, Load, fleet_of
+from .peer import Peer
 
 __all__ = ["APPLICATION", "BROKERS", "Cluster", "broker_server", "cluster_of"]
 
@@ -90,7 +92,8 @@ class Cluster:
         """Have clients on all workers within the block."""
         workers = await self.workers()
         async with fleet_of(self, channel, size) as fleet:
-            assert 1 < len(fleet.workers) and fleet.workers <= workers
+            assert len(fleet.workers) > 1
+            assert fleet.workers <= workers
             yield fleet
 
     @asynccontextmanager
@@ -98,6 +101,17 @@ class Cluster:
         """Have publishers; two of the fleet are among them."""
         async with Publisher(self.broker.url, timeout=2.0) as outside:
             yield Load(channel, outside, fleet.clients[:2])
+
+    @asynccontextmanager
+    async def peer(self, user: str, worker: int) -> AsyncIterator[Peer]:
+        """Have somebody connected to this worker within the block."""
+        url = f"ws://{self.server.authority}/live?token={user}"
+        while True:
+            async with connect(url, proxy=None, compression=None, ping_interval=None) as socket:
+                peer = Peer(socket, user)
+                if (await peer.ask("pid"))["data"] == worker:
+                    yield peer
+                    return
 
     def kill(self, worker: int) -> None:
         """End one worker at once."""

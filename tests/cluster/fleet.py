@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import TypeAlias
 
 from wirework import BrokerUnavailable, Position, Publisher
 
@@ -15,6 +16,7 @@ from .ledger import Ledger
 
 __all__ = ["Fleet", "Load", "fleet_of"]
 
+_Say: TypeAlias = Callable[[str], Awaitable[Position]]
 PACE = 0.04
 """Seconds between two publications of one publisher."""
 
@@ -88,8 +90,8 @@ class Load:
     async def running(self) -> AsyncIterator[Load]:
         """Publish within the block; at its end everything is acknowledged."""
         self._is_over = False
-        sayings = [self._say_outside, self._say_outside]
-        sayings += [self._by(client) for client in self._inside]
+        sayings: list[_Say] = [self._say_outside] * 2
+        sayings += [client.publish for client in self._inside]
         async with asyncio.timeout(PATIENCE + 20), asyncio.TaskGroup() as tasks:
             for number, say in enumerate(sayings):
                 tasks.create_task(self._go_on(f"{number} {id(self):x}", say))
@@ -116,14 +118,14 @@ class Load:
         """Publish a last one, when the others have ended; return its position."""
         return await self._insist(f"end {random.random()}", self._say_outside)
 
-    async def _go_on(self, name: str, say: Callable[[str], Awaitable[Position]]) -> None:
+    async def _go_on(self, name: str, say: _Say) -> None:
         for number in count():
             if self._is_over:
                 return
             await self._insist(f"{name} {number}", say)
             await asyncio.sleep(PACE)
 
-    async def _insist(self, text: str, say: Callable[[str], Awaitable[Position]]) -> Position:
+    async def _insist(self, text: str, say: _Say) -> Position:
         while True:
             try:
                 position = await say(text)
@@ -140,6 +142,3 @@ class Load:
         position = await self._outside.publish(self._channel, text, idempotency_key=text)
         assert position is not None
         return position
-
-    def _by(self, client: Client) -> Callable[[str], Awaitable[Position]]:
-        return client.publish

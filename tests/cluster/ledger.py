@@ -84,8 +84,10 @@ class Heard:
         for first, texts in self.stretches:
             last = Position(first.epoch, first.offset + len(texts))
             expected = ledger.between(first, last)
-            if texts != expected:
-                wrong.append(f"after {first}: expected {expected}, got {texts}")
+            pairs = zip(range(first.offset + 1, last.offset + 1), expected, texts, strict=True)
+            wrong += [
+                f"{at}: expected {this}, got {that}" for at, this, that in pairs if this != that
+            ]
         return wrong
 
     def _begin(self, here: Position) -> None:

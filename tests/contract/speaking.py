@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from wirework import App, Close, FirstMessage, Reject, RequestFailed, WebSocket
-from wirework.dialects import Htmx, NamedSockets, State, Status, Typed
+from wirework.dialects import Centrifugo, Htmx, NamedSockets, State, Status, Typed
 from wirework.dialects.base import Dialect
 
 from .handlers import Id
@@ -41,7 +41,12 @@ def add_dialects(app: App, record: Record) -> None:
     _add_secrets(app, record)
 
 
-NAMED: dict[str, Dialect] = {"typed": Typed(), "state": State(), "named": NamedSockets()}
+NAMED: dict[str, Dialect] = {
+    "typed": Typed(),
+    "state": State(),
+    "named": NamedSockets(),
+    "centrifugo": Centrifugo(),
+}
 UNNAMED: dict[str, Dialect] = {"status": Status(), "htmx": Htmx()}
 
 

@@ -22,11 +22,12 @@ async def chat(names: Names) -> None:
         assert "<script>" in (await client.get("/")).text
         async with client.connect("/chat/ada") as ada, client.connect("/chat/bob") as bob:
             await ada.send_text("hi")
-            assert await bob.receive_text() == await ada.receive_text() == "ada: hi"
+            for each in (ada, bob):
+                assert await each.receive_json() == {"name": "ada", "text": "hi"}
             await ada.close()
             await bob.send_text("alone?")
-            assert await bob.receive_text() == "bob: alone?"
-    assert names["people"] == set()
+            assert await bob.receive_json() == {"name": "bob", "text": "alone?"}
+            assert await names["room"]().subscriber_count() == 1
 
 
 async def game(names: Names) -> None:

@@ -18,10 +18,6 @@ ROWS = [
 ]
 
 
-NOT_YET = {"one process": "channels, not yet"}
-"""Rows that no test can show so far, and what they say instead."""
-
-
 @cache
 def names_in(file: str) -> set[str]:
     tree = ast.parse((ROOT / file).read_text())
@@ -29,10 +25,7 @@ def names_in(file: str) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, functions)}
 
 
-SHOWN = [(what, shown) for what, shown in ROWS if NOT_YET.get(what) != shown]
-
-
-@pytest.mark.parametrize(("what", "shown"), SHOWN, ids=[what[:60] for what, _ in SHOWN])
+@pytest.mark.parametrize(("what", "shown"), ROWS, ids=[what[:60] for what, _ in ROWS])
 def test_every_row_names_tests_that_exist(what: str, shown: str) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", shown)
     assert named, f"{what}: no test is named"

@@ -18,21 +18,21 @@ async def test_echo_sends_back_what_it_gets() -> None:
 
 async def test_the_name_in_a_room_comes_from_the_query_or_from_a_header() -> None:
     header = {"X-Client-Name": "robot"}
-    async with TestClient(rooms.app) as client:
-        async with (
-            client.connect("/rooms/7", query={"name": "Ana"}) as ana,
-            client.connect("/rooms/7", headers=header) as robot,
-            client.connect("/rooms/8") as stranger,
-        ):
-            assert await stranger.receive_json() == "stranger joined room 8"
-            assert await ana.receive_json() == "Ana joined room 7"
-            assert await ana.receive_json() == "robot joined room 7"
-            assert await robot.receive_json() == "robot joined room 7"
-            await robot.send_text("beep")
-            assert await ana.receive_json() == await robot.receive_json() == "robot: beep"
-            await robot.close()
-            assert await ana.receive_json() == "robot left"
-            await stranger.assert_silent()
+    async with (
+        TestClient(rooms.app) as client,
+        client.connect("/rooms/7", query={"name": "Ana"}) as ana,
+        client.connect("/rooms/7", headers=header) as robot,
+        client.connect("/rooms/8") as stranger,
+    ):
+        assert await stranger.receive_json() == "stranger joined room 8"
+        assert await ana.receive_json() == "Ana joined room 7"
+        assert await ana.receive_json() == "robot joined room 7"
+        assert await robot.receive_json() == "robot joined room 7"
+        await robot.send_text("beep")
+        assert await ana.receive_json() == await robot.receive_json() == "robot: beep"
+        await robot.close()
+        assert await ana.receive_json() == "robot left"
+        await stranger.assert_silent()
 
 
 async def test_a_room_whose_number_is_none_does_not_exist() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+
 import pytest
 
 from examples import demo, fastapi_beside, htmx_chat, htmx_hello, htmx_votes
@@ -52,8 +53,8 @@ async def test_without_login_the_socket_is_refused() -> None:
 async def test_each_member_hears_in_the_words_of_its_own_version() -> None:
     async with (
         TestClient(htmx_chat.app) as client,
-        client.connect("/ws", session={"name": "Ana"}) as two,
         client.connect("/ws", session={"name": "Ben"}) as four,
+        client.connect("/ws", session={"name": "Ana"}) as two,
     ):
         await two.receive_text()
         await four.receive_text()

@@ -26,7 +26,17 @@ from wirework.commands import (
     Request,
     Result,
 )
-from wirework.dialects import Codec, Dialect, Htmx, NamedSockets, Raw, State, Status, Typed
+from wirework.dialects import (
+    Centrifugo,
+    Codec,
+    Dialect,
+    Htmx,
+    NamedSockets,
+    Raw,
+    State,
+    Status,
+    Typed,
+)
 from wirework.dialects.base import Quick
 from wirework.dialects.raw import Mode
 from wirework.errors import MalformedMessage, ValidationError
@@ -65,6 +75,7 @@ TARGETS: list[Target] = [
     *_every(State, says_json=True, sanitise=_BOTH),
     *_every(Status, says_json=True, binary=_BOTH, error_object=_BOTH),
     *_every(NamedSockets, says_json=True),
+    *_every(Centrifugo, says_json=True, version=("",)),
 ]
 
 

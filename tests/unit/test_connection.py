@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -31,6 +33,25 @@ async def test_every_connection_has_an_id_of_its_own_that_its_repr_shows() -> No
     one, other = Line().connection, Line().connection
     assert one.id != other.id
     assert repr(one) == f"<Connection {one.id} connecting>"
+
+
+FORKED = """
+import asyncio, os
+from tests.unit.applications import Line
+
+async def show():
+    print(Line().connection.id, flush=True)
+
+child = os.fork()
+asyncio.run(show())
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_connections_of_forked_processes_have_different_ids() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, check=True)
+    assert len(set(done.stdout.split())) == 2
 
 
 # --- the handshake ------------------------------------------------------------------------------

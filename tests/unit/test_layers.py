@@ -38,6 +38,8 @@ LAYERS = (
         "parameters",
         "registration",
         "reception",
+        "streams",
+        "mailboxes",
         "http",
         "lifespan",
         "shutdown",

@@ -26,8 +26,11 @@ __all__ = [
 _SERVED: Final = {
     "redis": "RedisBroker",
     "rediss": "RedisBroker",
+    "redis+unix": "RedisBroker",
     "redis+sentinel": "RedisBroker",
+    "rediss+sentinel": "RedisBroker",
     "redis+cluster": "RedisBroker",
+    "rediss+cluster": "RedisBroker",
     "nats": "NatsBroker",
     "tls": "NatsBroker",
 }
@@ -41,8 +44,8 @@ def broker_of(url: str, *, timeout: float = 5.0, prefix: str = "wirework") -> Br
     """Return the broker that `url` names; it connects when it is started.
 
     Args:
-        url: `memory://`, `redis://`, `rediss://` (TLS), `redis+sentinel://`, `redis+cluster://`,
-            `nats://` or `tls://` (NATS with TLS).
+        url: `memory://`, `redis://`, `redis+unix://`, `redis+sentinel://`, `redis+cluster://` or
+            `nats://`; with TLS `rediss://`, `rediss+sentinel://`, `rediss+cluster://`, `tls://`.
         timeout: seconds within which the server must answer each call. Default 5.
         prefix: what all keys and subjects begin with; applications that share a server and should
             not hear each other have different ones. Default "wirework".

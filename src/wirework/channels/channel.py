@@ -12,6 +12,7 @@ from ..brokers.base import Keep
 from ..errors import RegistrationError, StateError
 from ..json import JsonAdapter
 from ..publications import Member, Message, Position, Publication
+from ..security.jwt import Jwt
 from ..websocket import WebSocket
 from .content import encoded, is_html, key_of
 from .hub import AlreadySubscribed, Hub
@@ -87,6 +88,7 @@ class Channel(Generic[T]):
         mode: Mode = "stream",
         overflow: Overflow | None = None,
         max_subscribers: int | None = None,
+        token: Jwt | None = None,
     ) -> None:
         where = f"channel({template!r})"
         self.where = where
@@ -95,6 +97,8 @@ class Channel(Generic[T]):
         self.model: Any = model
         self.decode = host.json.decoder(Any if model is None else model)
         self.max_subscribers = _checked_count(max_subscribers, where)
+        self.token = _checked_token(token, where)
+        """Judges the token that who subscribes must have; None: nobody needs one."""
         self.rules = _rules(where, history, presence, mode, overflow)
         self.may_subscribe: Plan | None = None
         """Decides who may subscribe; None: no client."""
@@ -115,7 +119,7 @@ class Channel(Generic[T]):
         return NamedChannel(self, self.template.fill(parameters))
 
     def on_subscribe(self, function: F) -> F:
-        """Decide which clients may subscribe: without it, none.
+        """Decide which clients may subscribe: without it, none, but those with a token.
 
         The function may take the name's parameters, `user`, `ws`, `channel` (the `NamedChannel`),
         dependencies, and what the client said as fields or a model. True lets the client in, and so
@@ -407,6 +411,12 @@ def _check_overflow(where: str, overflow: Overflow, mode: Mode, keep: Keep | Non
         raise RegistrationError(where, "overflow 'catch_up' needs mode 'stream' with history")
     if overflow == "latest" and mode != "latest":
         raise RegistrationError(where, "overflow 'latest' needs mode 'latest'")
+
+
+def _checked_token(token: object, where: str) -> Jwt | None:
+    if token is not None and not isinstance(token, Jwt):
+        raise RegistrationError(where, f"token: expected Jwt(...), got {token!r}")
+    return token
 
 
 def _checked_count(number: object, where: str) -> int | None:

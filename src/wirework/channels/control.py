@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["Disconnected", "Expelled", "Notice", "Sent", "notice_of", "packed_notice"]
+__all__ = ["Disconnected", "Expelled", "Notice", "Posted", "Sent", "notice_of", "packed_notice"]
 
 logger = logging.getLogger("wirework")
 
@@ -38,7 +38,15 @@ class Disconnected(msgspec.Struct, tag="disconnected", frozen=True):
     reason: str
 
 
-Notice = Sent | Expelled | Disconnected
+class Posted(msgspec.Struct, tag="posted", frozen=True):
+    """A message for a connection of the worker `node`, which has arrived at another one."""
+
+    node: str
+    session: str
+    message: str
+
+
+Notice = Sent | Expelled | Disconnected | Posted
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Notice).decode

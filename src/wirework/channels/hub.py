@@ -82,7 +82,7 @@ class Hub:
         self._topics: dict[str, Topic] = {}
         self._by_connection: dict[Connection, dict[str, Subscription]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._recovery = Recovery(broker, history_limit, self.leave)
+        self._recovery = Recovery(broker, history_limit, self.leave, self._spawn)
         self._starting: asyncio.Task[None] | None = None
         self._turns: dict[Topic, Iterator[None]] = {}
         """Channels with very many subscriptions that have something to tell."""
@@ -163,10 +163,11 @@ class Hub:
         is_by_server: bool = False,
         value: Any = None,
         id: Id | None = None,
+        ttl: float | None = None,
     ) -> Subscription:
         """Subscribe a connection: tell it so, then what it has missed, then all that comes.
 
-        `value` and `id` are for the client, beside what it has missed.
+        `value`, `id` and `ttl` are for the client, beside what it has missed.
 
         Raises:
             AlreadySubscribed: the connection is, or another task is about to do it.
@@ -192,7 +193,7 @@ class Hub:
                 raise ws.connection.closed_error()
             if subscription.topic is None:
                 raise Reject("unsubscribed", "the subscription was ended before it began")
-            self._go_live(subscription, page, Subscribed(name, None, recovered, (), value, id))
+            self._go_live(subscription, page, Subscribed(name, None, recovered, (), value, id, ttl))
         except BaseException:
             self.leave(subscription)
             raise
@@ -430,15 +431,14 @@ class Hub:
 
     def tell_in_turns(self, topic: Topic) -> None:
         """Have a channel with very many subscriptions take turns with the others."""
-        if topic not in self._turns:
-            self._turns[topic] = topic.steps()
+        self._turns[topic] = topic.steps()
         if self._turner is None or self._turner.done():
             self._turner = self._spawn(self._take_turns())
 
     async def _take_turns(self) -> None:
         while self._turns:
             for topic, steps in list(self._turns.items()):
-                if next(steps, _OVER) is _OVER:
+                if next(steps, _OVER) is _OVER and self._turns.get(topic) is steps:
                     del self._turns[topic]
                 await asyncio.sleep(0)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
 
 from ..brokers.base import Broker, Keep, Page
 from ..commands import Gap
 from ..errors import BrokerUnavailable
 from ..publications import Position, Publication
+from .reader import Reader
 from .rules import Rules
 from .subscription import Subscription
 from .topic import Topic
@@ -35,12 +36,20 @@ class Recovery:
         broker: keeps history.
         limit: publications that are read at once.
         leave: ends the subscription of a connection that has ended.
+        spawn: runs what nobody waits for.
     """
 
-    def __init__(self, broker: Broker, limit: int, leave: Callable[[Subscription], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        limit: int,
+        leave: Callable[[Subscription], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
         self._broker = broker
         self._limit = limit
         self._leave = leave
+        self._reader = Reader(broker, limit, spawn)
         self._readers = asyncio.Semaphore(_READERS)
         self.gaps = 0
         """Holes that could not be filled."""
@@ -57,7 +66,10 @@ class Recovery:
         if rules.mode != "latest" and since is None:
             return None, None
         limit = keep.size if keep.latest else self._limit
-        page = await self._broker.read(name, keep, since=since, limit=limit)
+        if since is None or keep.latest:
+            page = await self._broker.read(name, keep, since=since, limit=limit)
+        else:
+            page = await self._reader.missed(name, keep, since)
         if since is None:
             return page, None
         if page.is_whole:
@@ -103,17 +115,16 @@ class Recovery:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, _MAX_PAUSE)
                 continue
-            is_latest = topic.rules.keep.latest
             start = _start_of(page, topic.position, topic.rules.keep)
             if start is not None:
                 self.gaps += 1
                 topic.tell_gap(start)
-                if not is_latest:
+                if not topic.rules.keep.latest:
                     continue
             for publication in page.publications:
                 topic.position = publication.position
                 topic.tell(publication)
-            if page.is_whole or is_latest:
+            if page.is_whole:
                 topic.position = page.top
                 for publication in topic.release():
                     topic.tell(publication)

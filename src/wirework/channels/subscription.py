@@ -15,6 +15,7 @@ from ..publications import Member, Position, Publication
 from ..websocket import WebSocket, outgoing
 
 if TYPE_CHECKING:
+    from .expiry import Expiry
     from .topic import Topic
 
 __all__ = ["Subscription", "frame_of", "variant_of"]
@@ -30,6 +31,7 @@ class Subscription:
     __slots__ = (
         "announced",
         "connection",
+        "expiry",
         "held",
         "is_by_server",
         "is_gapped",
@@ -65,6 +67,8 @@ class Subscription:
         """The newest of each key that waits until its outbox has room."""
         self.visit: Any = None
         """What the channel's functions are called with, for a client that asked."""
+        self.expiry: Expiry | None = None
+        """When its token is not good any more; None: it needs none, or it is good for ever."""
         self.on_end: Callable[[Subscription], None] | None = None
         """Called when it has ended, in whatever way."""
         self.presence_version = 0

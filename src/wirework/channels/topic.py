@@ -69,6 +69,7 @@ class Topic:
         """Publications that wait until those before them were read; None: none is missing."""
         self.backlog: deque[tuple[int, Publication]] = deque()
         """What is told step by step, since there are very many subscriptions."""
+        self._steps: Iterator[None] | None = None
         self.claims = 0
         """Tasks that are about to subscribe."""
         self.opening: asyncio.Future[None] | None = None
@@ -244,7 +245,12 @@ class Topic:
                 self._push(members, frame, publication)
 
     def steps(self) -> Iterator[None]:
-        """Tell the backlog, some subscriptions at each step."""
+        """Return what tells the backlog, some subscriptions at each step."""
+        if self._steps is None:
+            self._steps = self._tell_backlog()
+        return self._steps
+
+    def _tell_backlog(self) -> Iterator[None]:
         while self.backlog:
             sequence, publication = self.backlog[0]
             self._regroup()
@@ -257,6 +263,7 @@ class Topic:
                     self._push(part, frame, publication)
                     yield
             self.backlog.popleft()
+        self._steps = None
 
     def _push(self, group: list[Subscription], frame: Outgoing, publication: Publication) -> None:
         exclude = publication.message.exclude
@@ -323,6 +330,8 @@ class Topic:
 
         Not those who have read further, nor those who are behind: they read history themselves.
         """
+        for _ in self.steps():  # what comes before the gap is told before it
+            pass
         self.position = position
         for subscription in self:
             mine = subscription.position

@@ -9,7 +9,7 @@ from ..commands import Command, Id, Output
 from ..json import JsonAdapter
 from ..types import Body, Frame
 
-__all__ = ["Codec", "Dialect", "Quick"]
+__all__ = ["Codec", "Dialect", "Endpoints", "Quick"]
 
 
 class Codec(Protocol):
@@ -55,6 +55,26 @@ class Quick(NamedTuple):
     """From an answer to its bytes."""
 
 
+class Endpoints(NamedTuple):
+    """Where clients of a dialect connect, which can do without a WebSocket.
+
+    Then what the server says is the endless answer to one request, and each message of the client
+    is a request of its own, which finds the connection by what `Ready` says (`session`, `node`).
+    """
+
+    socket: str
+    """What is put behind the path of a route for the WebSocket: "/websocket"."""
+    lines: str
+    """For the stream whose messages are lines: POST, with the client's first ones as its body."""
+    events: str
+    """For the stream of server-sent events: GET, with the first message in the query."""
+    first: str
+    """The query parameter of that."""
+    messages: str
+    """The path of further messages, the same for all routes: POST, with a JSON object of
+    `session`, `node` and `data`, the frame."""
+
+
 class Dialect(Protocol):
     """How messages look on the wire; one object serves all connections of a route.
 
@@ -89,6 +109,9 @@ class Dialect(Protocol):
 
     can_authenticate: ClassVar[bool] = False
     """Whether a client can say who it is in a message (`Authenticate`)."""
+
+    endpoints: ClassVar[Endpoints | None] = None
+    """Where its clients connect, if they know more ways than a WebSocket; else None."""
 
     ready: bool = False
     """Whether the session says `Ready` right after the handshake, where nobody has to say who

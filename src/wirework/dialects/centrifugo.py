@@ -35,6 +35,8 @@ from ..commands import (
     ReadPresence,
     Ready,
     Receipt,
+    Renew,
+    Renewed,
     Result,
     Subscribe,
     Subscribed,
@@ -45,11 +47,12 @@ from ..errors import MalformedMessage, ValidationError, WrongFrame
 from ..json import JsonAdapter
 from ..publications import Member, Position, Publication
 from ..types import Body, Frame
-from .base import Codec, Dialect
+from .base import Codec, Dialect, Endpoints
 
 __all__ = ["Centrifugo"]
 
 _MAX_ID: Final = 2**32 - 1
+_MAX_OFFSET: Final = 2**53
 _MAX_WAITING: Final = 1024
 """Answers that one connection may be waiting for whose kind has to be remembered."""
 
@@ -57,7 +60,8 @@ _MAX_WAITING: Final = 1024
 class Centrifugo(Dialect):
     """Centrifugo's client protocol: centrifuge-js, -swift, -java, -dart, -go, -python.
 
-    An `rpc` is a call of the function of its method, a `send` one of the function called "send".
+    An `rpc` is a call of the function of its method, or of "rpc" without one, and a `send` is one
+    of the function called "send".
     The token of `connect` is for `auth=`. Answers, publications and errors are the protocol's.
 
     Args:
@@ -71,6 +75,9 @@ class Centrifugo(Dialect):
     has_names: ClassVar[bool] = True
     can_authenticate: ClassVar[bool] = True
     greets: ClassVar[bool] = True
+    endpoints: ClassVar[Endpoints] = Endpoints(
+        "/websocket", "/http_stream", "/sse", "cf_connect", "/emulation"
+    )
 
     def __init__(self, *, ping_interval: float = 25.0, version: str = "") -> None:
         if not 1 <= ping_interval <= 3600:
@@ -230,6 +237,8 @@ class _Codec:
         self.variant = ("centrifugo", json)
         self._refreshes: set[Id] = set()
         """Ids of `refresh`, which are answered otherwise than `connect`."""
+        self._given: set[str] = set()
+        """Channels that the server has subscribed the client to."""
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -257,9 +266,7 @@ class _Codec:
         return found
 
     def _connect(self, asked: _Connect, id: Id) -> Command:
-        positions = {
-            name: Position(sub.epoch, sub.offset) for name, sub in asked.subs.items() if sub.recover
-        }
+        positions = {name: _position(sub) for name, sub in asked.subs.items() if sub.recover}
         return Authenticate(asked.token, id, positions)
 
     def _refresh(self, asked: _Refresh, id: Id) -> Command:
@@ -268,11 +275,11 @@ class _Codec:
         return Authenticate(asked.token, id)
 
     def _subscribe(self, asked: _Subscribe, id: Id) -> Command:
-        since = Position(asked.epoch, asked.offset) if asked.recover else None
+        since = _position(asked) if asked.recover else None
         return Subscribe(asked.channel, since, bytes(asked.data), id, asked.token)
 
     def _sub_refresh(self, asked: _Channel, id: Id) -> Command:
-        raise MalformedMessage("sub_refresh: subscriptions do not expire here")
+        return Renew(asked.channel, asked.token, id)
 
     def _unsubscribe(self, asked: _Channel, id: Id) -> Command:
         return Unsubscribe(asked.channel, id)
@@ -288,7 +295,7 @@ class _Codec:
 
     def _history(self, asked: _History, id: Id) -> Command:
         since = asked.since
-        position = None if since is None else Position(since.epoch, since.offset)
+        position = None if since is None else _position(since)
         limit = None if asked.limit < 0 else asked.limit
         return ReadHistory(asked.channel, position, limit, asked.reverse, id)
 
@@ -299,7 +306,7 @@ class _Codec:
         return Call(bytes(asked.data), "send")
 
     def _rpc(self, asked: _Rpc, id: Id) -> Command:
-        return Call(bytes(asked.data), asked.method, id)
+        return Call(bytes(asked.data), asked.method or "rpc", id)
 
     # --- out ------------------------------------------------------------------------------------
 
@@ -337,6 +344,7 @@ class _Codec:
             return {"id": output.id, "ping": {}}
         if isinstance(output, Disconnect):
             code, reason = self._wire_close(output.code, output.reason)
+            code = 3501 if code == closecodes.MESSAGE_TOO_BIG else code
             return {"push": {"disconnect": {"code": code, "reason": reason}}}
         return self._about_channel(output)
 
@@ -344,17 +352,18 @@ class _Codec:
         if isinstance(output, Subscribed):
             said = self._subscribed(output)
             if output.id is None:
+                self._given.add(output.channel)
                 return _push(output.channel, "subscribe", said)
             return {"id": output.id, "subscribe": said}
         if isinstance(output, Unsubscribed):
+            self._given.discard(output.channel)
             if output.id is not None:
                 return {"id": output.id, "unsubscribe": {}}
             code = _UNSUBSCRIBED.get(output.code, 2000)
             reason = output.reason or output.code
             return _push(output.channel, "unsubscribe", {"code": code, "reason": reason})
         if isinstance(output, Gap):
-            state = {"code": 2500, "reason": "insufficient state"}
-            return _push(output.channel, "unsubscribe", state)
+            return self._gap(output)
         if isinstance(output, Joined):
             return _push(output.channel, "join", {"info": self._member(output.member)})
         if isinstance(output, Left):
@@ -365,7 +374,17 @@ class _Codec:
             return self._presence_list(output)
         if isinstance(output, HistoryPage):
             return {"id": output.id, "history": self._page(output)}
+        if isinstance(output, Renewed):
+            renewed = {} if output.ttl is None else _expiry(output.ttl)
+            return {"id": output.id, "sub_refresh": renewed}
         return None
+
+    def _gap(self, output: Gap) -> dict[str, Any]:
+        """Have the client ask for the channel anew; what it was given it gets by coming back."""
+        if output.channel in self._given:
+            lost = {"code": 3010, "reason": "insufficient state"}
+            return {"push": {"disconnect": lost}}
+        return _push(output.channel, "unsubscribe", {"code": 2500, "reason": "insufficient state"})
 
     def _failure(self, failure: Failure) -> dict[str, Any]:
         code, is_temporary = _ERRORS.get(failure.code, (_OWN_ERROR, False))
@@ -387,15 +406,18 @@ class _Codec:
     def _ready(self, output: Ready) -> dict[str, Any]:
         said: dict[str, Any] = {"client": output.connection, "version": self._version}
         if output.ttl is not None:
-            said |= {"expires": True, "ttl": math.ceil(max(1.0, output.ttl))}
+            said |= _expiry(output.ttl)
         if output.id in self._refreshes:
             self._refreshes.discard(output.id or 0)
             return {"id": output.id, "refresh": said}
         if output.value is not None:
             said["data"] = output.value
+        if output.session:
+            said |= {"session": output.session, "node": output.node}
         if output.ping is not None:
             said |= {"ping": math.ceil(output.ping), "pong": True}
         if output.subscriptions:
+            self._given.update(each.channel for each in output.subscriptions)
             said["subs"] = {each.channel: self._subscribed(each) for each in output.subscriptions}
         return {"id": output.id, "connect": said}
 
@@ -418,6 +440,8 @@ class _Codec:
             ]
         if output.value is not None:
             said["data"] = output.value
+        if output.ttl is not None:
+            said |= _expiry(output.ttl)
         return said
 
     def _publication(self, publication: Publication) -> str:
@@ -434,7 +458,7 @@ class _Codec:
     def _member(self, member: Member) -> dict[str, Any]:
         said: dict[str, Any] = {"client": member.connection, "user": member.user}
         if member.info is not None:
-            said["conn_info"] = msgspec.Raw(member.info)
+            said["chan_info"] = msgspec.Raw(member.info)
         return said
 
     def _presence_list(self, output: PresenceList) -> dict[str, Any]:
@@ -451,6 +475,17 @@ class _Codec:
 
     def _text(self, value: object) -> str:
         return self._json.encode(value).decode()
+
+
+def _position(said: _Since | _Sub | _Subscribe) -> Position:
+    if not 0 <= said.offset <= _MAX_OFFSET:
+        raise MalformedMessage(f"offset: expected 0 to {_MAX_OFFSET}, got {said.offset}")
+    return Position(said.epoch, said.offset)
+
+
+def _expiry(ttl: float) -> dict[str, Any]:
+    """Return when clients are to bring a newer token: before the old one is over, not just then."""
+    return {"expires": True, "ttl": max(1, math.floor(ttl - min(10.0, ttl / 4)))}
 
 
 def _push(channel: str, kind: str, said: dict[str, Any]) -> dict[str, Any]:

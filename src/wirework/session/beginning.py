@@ -164,6 +164,7 @@ class Beginning(ShortCalls):
             None if expires_at is None else expires_at - time.time(),
             self.endpoint.dialect.ping_interval,
             self._collected or (),
+            *(self.ws.connection.mailbox or ()),
         )
 
     async def _turn_away(self, error: Exception, call: Call) -> None:

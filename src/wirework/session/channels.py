@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..binding.depends import Store
 from ..binding.plan import Context, Plan
+from ..channels.admission import Admission, admission
 from ..channels.channel import NamedChannel
 from ..channels.content import encoded, is_html, key_of
 from ..channels.directory import Visit
+from ..channels.expiry import Expiry
 from ..channels.hub import AlreadySubscribed
 from ..channels.names import check_name
 from ..channels.options import Allow, Post
@@ -26,6 +28,8 @@ from ..commands import (
     ReadHistory,
     ReadPresence,
     Receipt,
+    Renew,
+    Renewed,
     Subscribe,
     Unsubscribe,
     Unsubscribed,
@@ -98,6 +102,8 @@ class Visits:
             await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
             await self._unsubscribe(command)
+        elif isinstance(command, Renew):
+            await self._renew(command)
         elif isinstance(command, Publish):
             await self._publish(command)
         elif isinstance(command, ReadHistory):
@@ -119,8 +125,10 @@ class Visits:
             raise Reject("too_many_channels", f"at most {self._limit} at a time")
         self._arriving.add(name)
         try:
+            token = await self._read_token(channel, command.token)
             allowed = await self._admit(channel, Visit(channel, parameters), command)
-            info = None if allowed.info is None else self._channels.json.encode(allowed.info)
+            said = token.info if allowed.info is None else allowed.info
+            info = None if said is None else self._channels.json.encode(said)
             subscription = await hub.subscribe(
                 name,
                 channel.family.rules,
@@ -129,6 +137,7 @@ class Visits:
                 since=command.since,
                 value=allowed.data,
                 id=command.id,
+                ttl=_ttl(token),
             )
         finally:
             self._arriving.discard(name)
@@ -136,9 +145,46 @@ class Visits:
         subscription.on_end = self._on_end
         if subscription.topic is None:
             self._on_end(subscription)
+        else:
+            self._expire(subscription, token)
+
+    async def _read_token(self, channel: NamedChannel[Any], token: str) -> Admission:
+        """Return what the token says, where the channel asks for one; else nothing."""
+        judge = channel.family.token
+        if judge is None:
+            return Admission(None, None)
+        member = self._channels.member_of(self._session.ws)
+        return await admission(judge, token, channel.name, member)
+
+    def _expire(self, subscription: Subscription, token: Admission) -> None:
+        """Have a subscription end when its token is not good any more."""
+        if subscription.expiry is not None:
+            subscription.expiry.stop()
+        at = token.expires_at
+        subscription.expiry = None if at is None else Expiry(subscription, at, self._end_expired)
+
+    def _end_expired(self, subscription: Subscription) -> None:
+        self._channels.hub.expel_one(subscription, "expired", "subscription expired")
+
+    async def _renew(self, command: Renew) -> None:
+        subscription = self._subscription(command.channel)
+        channel, _ = self._channels.find(command.channel)
+        if channel.family.token is None:
+            raise Reject("malformed", "subscriptions to this channel do not expire")
+        try:
+            token = await self._read_token(channel, command.token)
+        except Reject as refusal:
+            if refusal.code == "expired":  # it may subscribe anew, with a newer one
+                self._end_expired(subscription)
+            raise
+        if subscription.topic is not None:
+            self._expire(subscription, token)
+        self._session.push(Renewed(command.channel, _ttl(token), command.id))
 
     async def _admit(self, channel: NamedChannel[Any], visit: Visit, command: Subscribe) -> Allow:
-        result = await self._ask(channel.family.may_subscribe, visit, command.body)
+        result: Any = True
+        if channel.family.token is None or channel.family.may_subscribe is not None:
+            result = await self._ask(channel.family.may_subscribe, visit, command.body)
         limit = channel.family.max_subscribers
         if limit is not None:
             # Those who are just coming in here are not at the broker yet.
@@ -155,6 +201,8 @@ class Visits:
         self._session.push(Unsubscribed(command.channel, id=command.id))
 
     def _on_end(self, subscription: Subscription) -> None:
+        if subscription.expiry is not None:
+            subscription.expiry.stop()
         if subscription.connection.is_ended:
             self._gone.append(subscription)
             return
@@ -265,3 +313,8 @@ class Visits:
         call = Call(body, meta=visit)
         async with Context(session.ws, session.ws.handshake, session.lasting, call) as context:
             return await call_plan(plan, context)
+
+
+def _ttl(token: Admission) -> float | None:
+    """Return the seconds for which a token is good."""
+    return None if token.expires_at is None else token.expires_at - time.time()

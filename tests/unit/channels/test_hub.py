@@ -195,11 +195,14 @@ async def test_a_connection_is_subscribed_to_a_channel_once() -> None:
         assert hub.stats.subscriptions == 1
 
 
-async def test_a_connection_that_ended_meanwhile_is_not_subscribed() -> None:
+@pytest.mark.parametrize("has_words", [True, False], ids=["words", "no words"])
+async def test_a_connection_that_ended_meanwhile_is_not_subscribed(has_words: bool) -> None:
     broker = Halting()
     async with running(broker) as hub:
         gate = broker.halt("subscribe")
         peer = await Peer().open()
+        if not has_words:
+            peer.ws.codec = None  # type: ignore[assignment]
         task = await start(subscribe(hub, peer, PLAIN))
         peer.line.connection.lost()
         gate.open.set()
@@ -511,6 +514,7 @@ async def test_in_mode_latest_a_new_epoch_is_a_gap_and_then_the_newest_of_each_k
         await settle()
         assert types(peer) == ["subscribed", "publication", "gap", "publication", "publication"]
         assert peer.texts == ["old", 2, 3]
+        assert peer.heard[2]["data"]["position"]["offset"] == 1
         await publish(broker, LATEST, 4, key="a")
         broker.pump()
         peer.read()
@@ -578,6 +582,21 @@ async def test_a_failed_first_subscription_does_not_make_the_next_one_deaf() -> 
         assert peers[1].texts == ["x"]
 
 
+async def test_what_the_broker_tells_twice_is_told_once() -> None:
+    broker = Shaky()
+    async with running(broker) as hub:
+        peer, _ = await arriving(hub, KEPT)
+        for number in range(3):
+            await publish(broker, KEPT, number)
+        twice = list(broker.arriving)
+        broker.pump()
+        broker.arriving.extend(twice)
+        broker.pump()
+        await settle()
+        peer.read()
+        assert peer.texts == [0, 1, 2]
+
+
 async def test_a_publication_with_a_position_reaches_a_channel_that_keeps_nothing() -> None:
     """While workers of two versions run, one may keep what the other does not."""
     async with running() as hub:
@@ -636,6 +655,17 @@ async def test_a_consumer_that_is_late_loses_the_oldest_and_knows_how_many() -> 
         assert first is not None
         assert first.message.data == b"3"
         assert consumer.lost == 3
+
+
+async def test_a_consumer_knows_of_gaps() -> None:
+    broker = Shaky()
+    async with running(broker) as hub, hub.consume("news", KEPT) as consumer:
+        broker.lose_data()
+        await publish(broker, KEPT, "new")
+        broker.pump()
+        found = await consumer.take()
+        assert found is not None
+        assert (found.message.data, consumer.lost) == (b'"new"', 1)
 
 
 async def test_a_channel_with_rules_of_its_own_keeps_nothing_by_default() -> None:

@@ -245,6 +245,9 @@ async def test_channels_with_very_many_subscriptions_take_turns(few: None) -> No
         for peer in peers:
             peer.read()
         assert [peer.texts for peer in peers] == [[]] * 10
+        await settle(2)  # a part of them in each turn of the event loop
+        told = [peer for peer in peers if len(peer.line.connection.outbox)]
+        assert 0 < len(told) < 6
         await settle(40)
         for peer in peers:
             peer.read()
@@ -306,3 +309,40 @@ async def test_a_slow_one_of_very_many_catches_up(few: None) -> None:
         await catch_up(slow)
         assert slow.texts == list(range(30))
         assert slow.faults == []
+
+
+async def test_very_many_are_told_of_a_gap_after_what_comes_before_it(few: None) -> None:
+    broker = Shaky()
+    async with running(broker) as hub:
+        peers = await many(hub, 6)
+        await publish(broker, KEPT, 0)
+        await publish(broker, KEPT, 1)
+        broker.pump()
+        await settle(1)
+        broker.lose_data()
+        await publish(broker, KEPT, "new")
+        broker.pump()
+        await settle(40)
+        await publish(broker, KEPT, "newer")
+        broker.pump()
+        await settle(40)
+        for peer in peers:
+            peer.read()
+        assert [peer.texts for peer in peers] == [[0, 1, "new", "newer"]] * 6
+        assert [(peer.gaps, peer.faults) for peer in peers] == [(1, [])] * 6
+
+
+async def test_a_gap_in_the_middle_of_very_many_tells_nobody_twice(few: None) -> None:
+    async with running() as hub:
+        peers = await many(hub, 6)
+        await publish(hub.broker, KEPT, 0)
+        await settle(1)  # some have been told
+        found = hub.topic("news")
+        assert found is not None
+        found.tell_gap(Position(found.position.epoch, 9))
+        await publish(hub.broker, PLAIN, "next")
+        await settle(40)
+        for peer in peers:
+            peer.read()
+        assert [peer.texts for peer in peers] == [[0, "next"]] * 6
+        assert [peer.gaps for peer in peers] == [1] * 6

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.unit.applications import Gate
+from tests.unit.channels.halting import Halting
 from tests.unit.channels.talking import (
     Text,
     User,
@@ -334,9 +335,9 @@ async def test_a_message_sent_again_is_answered_alike_and_published_once() -> No
     ):
         for ws in (ada, back, bob):
             await subscribe(ws, "news")
-        first = await publish(ada, "news", 1, key="m-1")
-        assert await publish(back, "news", 1, key="m-1") == first
-        assert (await publish(bob, "news", 1, key="m-1")) != first
+        first = await publish(ada, "news", 1, idempotency_key="m-1")
+        assert await publish(back, "news", 1, idempotency_key="m-1") == first
+        assert (await publish(bob, "news", 1, idempotency_key="m-1")) != first
         assert len(await news().history()) == 2
 
 
@@ -412,6 +413,26 @@ async def test_presence_lists_connections_and_counts_users() -> None:
         assert (said["connections"], said["users"]) == (2, 1)
         assert [(each["user"], each["info"]) for each in said["members"]] == [("ada", "here")] * 2
         assert len(await news().presence()) == await news().subscriber_count() == 2
+
+
+async def test_who_comes_while_the_list_is_read_is_told_after_it() -> None:
+    broker = Halting()
+    app = desk_app(broker=broker)
+    app.channel("news", presence=True).on_subscribe(lambda: True)
+    async with (
+        TestClient(app) as client,
+        client_of(client, "ada") as ada,
+        client_of(client, "bob") as bob,
+    ):
+        await subscribe(ada, "news")
+        gate = broker.halt_after("members")
+        send(ada, message("channel.presence", {"channel": "news"}, id=5))
+        await gate.reached.wait()
+        await subscribe(bob, "news")
+        gate.open.set()
+        said = [await ada.receive_json() for _ in range(2)]
+        assert [each["type"] for each in said] == ["channel.presence", "channel.joined"]
+        assert said[0]["data"]["connections"] == 1
 
 
 async def test_a_big_channel_tells_numbers_only() -> None:

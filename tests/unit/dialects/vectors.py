@@ -7,14 +7,21 @@ arguments and "after" the frames that the codec has read before. A frame of byte
 
 A command is one of
 - `{"body", "name"?, "id"?, "htmx"?}`, a call; for a body of bytes "body_text" or "body_base64",
-- `{"authenticate": {"token", "id"?}}`, `{"ping": {"id"?}}`, `{"cancel": {"id"}}`,
-- `{"answer": {"id", "body"?, "failure"?: {"code", "message", "details"?}}}`.
+- `{"authenticate": {"token", "id"?, "positions"?}}`, `{"ping": {"id"?}}`, `{"cancel": {"id"}}`,
+- `{"pong": {}}`,
+- `{"answer": {"id", "body"?, "failure"?: {"code", "message", "details"?}}}`,
+- `{"subscribe" | "renew" | "unsubscribe" | "publish" | "history" | "presence": {...}}`: the fields
+  of the command, "body_text" for its body.
 
 An output is one of
 - `{"result": value, "name"?, "id"?, "index"?, "status"?}`, `{"event": value, "name"?}`,
-- `{"request": value, "name", "id"}`, `{"ready": value, "id"?}`,
+- `{"request": value, "name", "id"}`, `{"ping": {}}`,
+- `{"ready": value, "id"?, "connection"?, "ttl"?, "ping"?, "subscriptions"?}`,
 - `{"failure": {"code", "message", "details"?, "name"?, "id"?}}`,
-- `{"ended": {"name", "id", "count"}}`, `{"pong": {"id"?}}`, `{"disconnect": {"code", "reason"?}}`.
+- `{"ended": {"name", "id", "count"}}`, `{"pong": {"id"?}}`, `{"disconnect": {"code", "reason"?}}`,
+- `{"publication": {...}}`, and likewise "subscribed", "renewed", "unsubscribed", "published",
+  "page", "members", "joined", "left", "gap": the fields of the output, "data_text" and "info_text"
+  for what is JSON already.
 """
 
 from __future__ import annotations
@@ -37,14 +44,30 @@ from wirework.commands import (
     Ended,
     Event,
     Failure,
+    Gap,
+    HistoryPage,
+    Joined,
+    Left,
     Output,
     Ping,
     Pong,
+    PresenceList,
+    Publish,
+    ReadHistory,
+    ReadPresence,
     Ready,
+    Receipt,
+    Renew,
+    Renewed,
     Request,
     Result,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
 )
 from wirework.dialects import Codec, Fragment, HtmxHeaders
+from wirework.publications import Member, Message, Position, Publication
 from wirework.types import Frame
 
 FOLDER = Path(__file__).parents[2] / "vectors"
@@ -112,6 +135,9 @@ def command_of(said: dict[str, Any]) -> Command:
             return build(**said[kind])
     if "answer" in said:
         return _answer_of(said["answer"])
+    for kind, make in _ASKED.items():
+        if kind in said:
+            return make(**_fields_of(said[kind]))
     headers = said.get("htmx")
     return Call(
         value_of(said, "body"),
@@ -128,24 +154,84 @@ def _answer_of(said: dict[str, Any]) -> Answer:
 
 
 _COMMANDS: dict[str, Callable[..., Command]] = {
-    "authenticate": Authenticate,
+    "authenticate": lambda positions=None, **said: Authenticate(
+        positions={name: Position(**each) for name, each in (positions or {}).items()}, **said
+    ),
     "ping": Ping,
+    "pong": Pong,
     "cancel": Cancel,
 }
 
 
+_ASKED: dict[str, Callable[..., Command]] = {
+    "subscribe": Subscribe,
+    "renew": Renew,
+    "unsubscribe": Unsubscribe,
+    "publish": Publish,
+    "history": ReadHistory,
+    "presence": ReadPresence,
+}
+
+
+def _fields_of(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of what concerns channels, with their types."""
+    return {key.removesuffix("_text"): _field_of(key, value) for key, value in said.items()}
+
+
+def _field_of(key: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if key.endswith("_text"):
+        return value.encode()
+    if key in ("since", "position"):
+        return Position(**value)
+    if key in ("by", "member"):
+        return Member(**_fields_of(value))
+    if key in ("members", "publications"):
+        make = _publication if key == "publications" else _member
+        return [make(each) for each in value]
+    return value
+
+
+def _member(said: dict[str, Any]) -> Member:
+    return Member(**_fields_of(said))
+
+
+def _publication(said: dict[str, Any]) -> Publication:
+    fields = _fields_of(said)
+    place = {key: fields.pop(key) for key in ("channel", "epoch", "offset") if key in fields}
+    return Publication(message=Message(**fields), **place)
+
+
 def output_of(said: dict[str, Any]) -> Output:
-    for kind, build in _WITHOUT_VALUE.items():
+    for kind, make in _TOLD.items():
         if kind in said:
+            return make(**_fields_of(said[kind]))
+    if "publication" in said:
+        return _publication(said["publication"])
+    for kind, build in _WITHOUT_VALUE.items():
+        if next(iter(said)) == kind:
             return build(**said[kind])
     [kind] = said.keys() & _WITH_VALUE.keys()
     others = {key: said[key] for key in said if key != kind}
     return _WITH_VALUE[kind](answer_of(said[kind]), **others)
 
 
+_TOLD: dict[str, Callable[..., Output]] = {
+    "subscribed": Subscribed,
+    "renewed": Renewed,
+    "unsubscribed": Unsubscribed,
+    "published": Receipt,
+    "page": HistoryPage,
+    "members": PresenceList,
+    "joined": Joined,
+    "left": Left,
+    "gap": Gap,
+}
 _WITHOUT_VALUE: dict[str, Callable[..., Output]] = {
     "failure": Failure,
     "ended": Ended,
+    "ping": Ping,
     "pong": Pong,
     "disconnect": Disconnect,
 }
@@ -153,7 +239,9 @@ _WITH_VALUE: dict[str, Callable[..., Output]] = {
     "result": Result,
     "event": Event,
     "request": Request,
-    "ready": Ready,
+    "ready": lambda value, subscriptions=(), **said: Ready(
+        value, subscriptions=[Subscribed(**_fields_of(each)) for each in subscriptions], **said
+    ),
 }
 
 

@@ -135,20 +135,23 @@ class History:
             tail = self._tails.get(channel)
             if tail is None:
                 continue
-            if tail.due > time.monotonic():
-                heapq.heappush(self._due, (tail.due, next(self._order), channel))
-                continue
-            await self._empty(channel)
+            try:
+                await self._empty(channel)
+            except BaseException:
+                self._put_off(channel, time.monotonic())
+                raise
 
     async def _empty(self, channel: str) -> None:
         tail = self._claim(channel)
         try:
             async with tail.lock:
+                if tail.due > time.monotonic():
+                    return self._put_off(channel, tail.due)
                 # Somebody else may have published last: then it is for them to do.
-                if tail.is_known and tail.offset and await self._mark(channel, tail):
+                if await self._mark(channel, tail):
                     await self._streams().clear(self._layout.history, self._subject(channel))
+                tail.is_scheduled = False
         finally:
-            tail.is_scheduled = False
             self._release(channel, tail)
 
     def _subject(self, channel: str) -> str:
@@ -168,7 +171,10 @@ class History:
         tail.due = time.monotonic() + keep.ttl
         if not tail.is_scheduled:
             tail.is_scheduled = True
-            heapq.heappush(self._due, (tail.due, next(self._order), channel))
+            self._put_off(channel, tail.due)
+
+    def _put_off(self, channel: str, until: float) -> None:
+        heapq.heappush(self._due, (until, next(self._order), channel))
 
     async def _look(self, channel: str, tail: Tail, keep: Keep) -> None:
         """Know where the channel stands, and its keys where only the latest of each is kept."""

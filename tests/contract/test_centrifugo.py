@@ -1,0 +1,91 @@
+"""Centrifugo's protocol is the same over every transport: it begins with a greeting of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from .differences import close_code, expected
+from .harness import Peer, Server, closed, seen
+
+
+async def heard(peer: Peer) -> Any:
+    return json.loads(await peer.receive())
+
+
+def rpc(id: int, method: str, **data: Any) -> str:
+    return json.dumps({"id": id, "rpc": {"method": method, "data": data}})
+
+
+@asynccontextmanager
+async def greeted(server: Server, id: str) -> AsyncIterator[Peer]:
+    """A connection that has begun."""
+    async with server.connect(f"/speak/centrifugo?id={id}") as peer:
+        await peer.send('{"id": 1, "connect": {}}')
+        said = await heard(peer)
+        assert said["id"] == 1
+        assert (said["connect"]["ping"], said["connect"]["pong"]) == (25, True)
+        yield peer
+
+
+async def test_calls_of_one_frame_are_answered_in_order(server: Server, id: str) -> None:
+    async with greeted(server, id) as peer:
+        calls = [rpc(2, "add", a=1, b=2), rpc(3, "total", a="x"), rpc(4, "nothing"), "{}"]
+        await peer.send("\n".join([*calls, rpc(5, "reject")]))
+        assert await heard(peer) == {"id": 2, "rpc": {"data": 3}}
+        answers = [await heard(peer) for _ in range(3)]
+        assert [each["id"] for each in answers] == [3, 4, 5]
+        assert [each["error"]["code"] for each in answers] == [107, 104, 400]
+
+
+async def test_the_first_frame_may_have_more_than_the_greeting(server: Server, id: str) -> None:
+    async with server.connect(f"/speak/centrifugo?id={id}") as peer:
+        await peer.send('{"id": 1, "connect": {}}\n' + rpc(2, "add", a=2))
+        assert (await heard(peer))["id"] == 1
+        assert await heard(peer) == {"id": 2, "rpc": {"data": 3}}
+
+
+async def test_a_call_before_the_greeting_is_refused(server: Server, id: str) -> None:
+    async with server.connect(f"/speak/centrifugo?id={id}") as peer:
+        await peer.send(rpc(1, "add", a=1))
+        assert (await heard(peer))["error"]["code"] == 101
+        await ends(server, peer, 3500, "not authenticated")
+
+
+async def ends(server: Server, peer: Peer, code: int, reason: str) -> None:
+    if expected(server, "a message that says the close", False):
+        said = {"push": {"disconnect": {"code": code, "reason": reason}}}
+        assert await heard(peer) == said
+    assert (await closed(peer)).code == close_code(server, code)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(4403, 3507), (1013, 3008), (4001, 4001)])
+async def test_the_end_has_the_protocol_s_code(
+    server: Server, id: str, ours: int, theirs: int
+) -> None:
+    async with greeted(server, id) as peer:
+        await peer.send(rpc(2, "part", code=ours, reason="why"))
+        await ends(server, peer, theirs, "why")
+    assert ["disconnect", ours] in await seen(server, id, 1)
+
+
+async def test_a_stream_arrives_in_order(server: Server, id: str) -> None:
+    async with greeted(server, id) as peer:
+        await peer.send(rpc(2, "count", to=20))
+        for number in range(20):
+            data = {"id": 2, "seq": number, "data": number}
+            assert await heard(peer) == {"push": {"message": {"data": data}}}
+        assert await heard(peer) == {"id": 2, "rpc": {"data": {"count": 20}}}
+
+
+async def test_what_is_no_command_is_answered(server: Server, id: str) -> None:
+    async with greeted(server, id) as peer:
+        for frame in ("{", "[]", '{"id": 2}', b"{}"):
+            await peer.send(frame)
+            assert (await heard(peer))["push"]["message"]["data"]["error"]["code"] == 107
+        await peer.send('{"id": 3, "ping": {}}')
+        assert await heard(peer) == {"id": 3, "ping": {}}

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.dialects.frames import frames, json_values
+from tests.unit.dialects.vectors import check, load
+from wirework import closecodes
+from wirework.commands import (
+    Authenticate,
+    Call,
+    Command,
+    Disconnect,
+    Failure,
+    Gap,
+    Output,
+    Ping,
+    Pong,
+    Ready,
+    Renewed,
+    Result,
+    Subscribe,
+    Subscribed,
+    Unsubscribed,
+)
+from wirework.dialects import Centrifugo, Codec, Dialect
+from wirework.errors import MalformedMessage
+from wirework.json import JsonAdapter, MsgspecAdapter, OrjsonAdapter, StdlibAdapter
+from wirework.publications import Message, Position, Publication
+
+JSON = MsgspecAdapter()
+KEYS = ("id", "connect", "subscribe", "rpc", "send", "history", "refresh", "publish", "presence")
+
+
+def codec() -> Codec:
+    return Centrifugo().open(JSON)
+
+
+def said(frame: str | bytes | None) -> Any:
+    assert isinstance(frame, str)
+    return JSON.decode(frame)
+
+
+@pytest.mark.parametrize("json", [MsgspecAdapter(), OrjsonAdapter(), StdlibAdapter()])
+@pytest.mark.parametrize("vector", load("centrifugo"))
+def test_the_vectors_hold_with_every_json_adapter(
+    vector: dict[str, Any], json: JsonAdapter
+) -> None:
+    check(vector, Centrifugo(**vector.get("dialect", {})).open(json))
+
+
+def test_centrifugo_is_a_dialect_of_named_messages_that_begins_with_a_greeting() -> None:
+    dialect: Dialect = Centrifugo()
+    assert (dialect.name, dialect.body, dialect.ping_interval) == ("centrifugo", "json", 25.0)
+    assert (dialect.has_names, dialect.can_authenticate, dialect.greets) == (True, True, True)
+    assert (dialect.has_statuses, dialect.one_call, dialect.ready) == (False, False, False)
+
+
+def test_a_dialect_shows_its_options() -> None:
+    assert repr(Centrifugo(ping_interval=5)) == "Centrifugo(ping_interval=5)"
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 3601])
+def test_an_interval_that_cannot_work_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="ping_interval: expected 1 to 3600 seconds"):
+        Centrifugo(ping_interval=seconds)
+
+
+def test_codecs_are_of_one_variant_when_they_say_the_same() -> None:
+    assert codec().variant == Centrifugo(ping_interval=5, version="2").open(JSON).variant
+    assert codec().variant != Centrifugo().open(StdlibAdapter()).variant
+
+
+# --- codes -------------------------------------------------------------------------------------
+
+COMES_BACK = {closecodes.GOING_AWAY, closecodes.INTERNAL_ERROR, closecodes.RESTARTING}
+COMES_BACK |= {closecodes.OVERLOADED, closecodes.TOO_MANY_MESSAGES}
+OF_THE_TRANSPORT = {
+    *(closecodes.PROTOCOL_ERROR, closecodes.NO_STATUS, closecodes.ABNORMAL),
+    closecodes.MESSAGE_TOO_BIG,
+}
+"""What the server's own transports say, and no application."""
+
+
+@pytest.mark.parametrize("code", [*closecodes.MEANINGS])
+def test_a_client_comes_back_after_what_passes_and_after_nothing_else(code: int) -> None:
+    theirs, reason = Centrifugo().wire_close(code, "why")
+    assert reason == "why"
+    if code in OF_THE_TRANSPORT:
+        assert theirs == code
+    else:
+        assert (3000 <= theirs < 3500) is (code in COMES_BACK)
+        assert 3000 <= theirs < 4000
+
+
+def test_a_code_of_the_application_is_its_own() -> None:
+    assert Centrifugo().wire_close(4500, "mine") == (4500, "mine")
+
+
+# --- what the codec remembers -------------------------------------------------------------------
+
+
+def test_an_id_of_a_refresh_is_forgotten_when_it_was_answered() -> None:
+    one = codec()
+    one.decode('{"id":2,"refresh":{"token":"t"}}')
+    assert "refresh" in said(one.encode(Ready(None, 2, "c")))
+    assert "connect" in said(one.encode(Ready(None, 2, "c")))
+
+
+GAP = Gap("n", Position("e", 9))
+
+
+def is_lost(one: Codec) -> bool:
+    push = said(one.encode(GAP))["push"]
+    return bool(push.get("disconnect") == {"code": 3010, "reason": "insufficient state"})
+
+
+@pytest.mark.parametrize(
+    "given_by",
+    [Subscribed("n"), Ready(None, 1, "c", subscriptions=[Subscribed("n")])],
+    ids=["a push", "the connect"],
+)
+def test_a_gap_in_what_the_server_subscribed_to_ends_the_connection(given_by: Output) -> None:
+    # Clients do not subscribe to such a channel themselves: they get it by coming back.
+    one = codec()
+    one.encode(given_by)
+    assert is_lost(one)
+    one.encode(Unsubscribed("n", "expelled"))
+    assert not is_lost(one)
+
+
+def test_a_gap_in_what_the_client_subscribed_to_ends_the_subscription() -> None:
+    one = codec()
+    one.encode(Subscribed("n", id=1))
+    assert not is_lost(one)
+
+
+# --- properties ---------------------------------------------------------------------------------
+
+
+@given(frame=frames(*KEYS))
+def test_no_frame_does_worse_than_being_malformed(frame: str | bytes) -> None:
+    try:
+        commands = codec().decode(frame)
+    except MalformedMessage:
+        return
+    assert all(isinstance(command, get_args(Command)) for command in commands)
+
+
+@given(
+    words=st.lists(
+        st.tuples(st.integers(1, 2**32 - 1), st.text(min_size=1), json_values),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_commands_of_a_frame_are_read_in_order(words: list[tuple[int, str, Any]]) -> None:
+    lines = [
+        JSON.encode({"id": id, "rpc": {"method": name, "data": data}}).decode()
+        for id, name, data in words
+    ]
+    found = codec().decode("\n".join(lines))
+    assert [(each.id, each.name, JSON.decode(each.body)) for each in found] == words  # type: ignore[union-attr]
+
+
+@given(
+    channel=st.text(),
+    token=st.text(),
+    epoch=st.text(),
+    offset=st.integers(0, 2**53),
+    data=json_values,
+)
+def test_a_subscribe_is_read_as_it_was_said(
+    channel: str, token: str, epoch: str, offset: int, data: Any
+) -> None:
+    asked = {"channel": channel, "token": token, "data": data, "recover": True}
+    frame = JSON.encode({"id": 1, "subscribe": {**asked, "epoch": epoch, "offset": offset}})
+    [found] = codec().decode(frame.decode())
+    assert isinstance(found, Subscribe)
+    assert (found.channel, found.token, found.id) == (channel, token, 1)
+    assert (found.since, JSON.decode(found.body)) == (Position(epoch, offset), data)
+
+
+outputs = st.one_of(
+    st.builds(Result, json_values, st.text(), st.none() | st.integers(1, 99)),
+    st.builds(Result, json_values, st.text(), st.integers(1, 99), st.integers(0, 9)),
+    st.builds(Failure, st.text() | st.integers(0, 9999), st.text(), json_values, st.text()),
+    st.builds(Ready, json_values, st.integers(1, 99), st.text(), st.none() | st.floats(0, 1e9)),
+    st.builds(Renewed, st.text(), st.none() | st.floats(-10, 1e9), st.integers(1, 99)),
+    st.builds(
+        Subscribed,
+        st.text(),
+        st.builds(Position, st.text(), st.integers(0, 2**53)),
+        st.none() | st.booleans(),
+        value=json_values,
+        ttl=st.none() | st.floats(-10, 1e9),
+    ),
+    st.builds(Disconnect, st.integers(1000, 4999), st.text()),
+    st.builds(
+        lambda channel, data, key: Publication(channel, Message(JSON.encode(data), key), "e", 1),
+        st.text(),
+        json_values,
+        st.text(),
+    ),
+)
+
+
+@given(output=outputs)
+def test_every_output_is_one_line_of_json(output: Output) -> None:
+    frame = codec().encode(output)
+    assert isinstance(frame, str)
+    assert "\n" not in frame
+    assert isinstance(said(frame), dict)
+
+
+@given(ttl=st.floats(-1e3, 1e9))
+def test_a_client_brings_a_newer_token_before_the_old_one_is_over(ttl: float) -> None:
+    told = said(codec().encode(Renewed("n", ttl, 1)))["sub_refresh"]
+    assert told["expires"] is True
+    assert told["ttl"] >= 1
+    assert told["ttl"] < max(ttl, 1.01)
+
+
+def test_signs_of_life_are_short() -> None:
+    assert codec().encode(Ping()) == "{}"
+    assert codec().decode("{}") == [Pong()]
+
+
+def test_a_connect_that_nobody_authenticates_is_one_all_the_same() -> None:
+    assert codec().decode('{"id":1,"connect":{}}') == [Authenticate("", 1)]
+    assert codec().decode('{"send":{}}') == [Call(b"{}", "send")]
