@@ -120,7 +120,7 @@ class Channels {
   async enter(channel, listener) {
     const { data, since, latest, kept } = listener;
     try {
-      const told = await this.call("channel.subscribe", { channel, data, since: null });
+      const told = await this.call("channel.subscribe", { channel, data, since: latest ? null : since });
       this.failures = 0;
       listener.entered?.(told.data);
       if (told.recovered === false || (kept && !since)) await this.load(channel, listener);

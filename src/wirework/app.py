@@ -22,6 +22,7 @@ from .channel_host import ChannelHost
 from .connection import Connection, Link
 from .dialects.base import Dialect, Endpoints
 from .errors import RegistrationError, SessionError, SettingsError
+from .fallbacks import Fallbacks, endpoints_of
 from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
 from .handshake import Handshake, Request, route_path
 from .json import JsonAdapter, adapter_of
@@ -41,7 +42,6 @@ from .security.auth import Auth
 from .session import MessageEndpoint, MessageSession, Middleware
 from .settings import Settings
 from .shutdown import Shutdown
-from .streams import Streams, endpoints_of
 from .types import ASGIApp, Body, HeaderList, Receive, Scope, SendMessage
 from .watchdog import Watchdog
 from .websocket import WebSocket
@@ -128,8 +128,8 @@ class App(ChannelHost, Router):
         self._keeper = _keeper(self.settings, sessions)
         self._reception = Reception(self, self.settings, self._keeper)
         self._table = self._reception.table
-        self._streams = Streams(self.json)
-        self._reception.streams = self._streams.table
+        self._fallbacks = Fallbacks(self.json)
+        self._reception.fallbacks = self._fallbacks.table
         self._tickets: Tickets | None = None
         self._secret_parameters: frozenset[str] | None = None
         self._sockets = websocket_binder(self.json, App, self.overrides)
@@ -249,7 +249,7 @@ class App(ChannelHost, Router):
             f"websocket {each.template.text}  {_describe(each.target.endpoint)}"
             for each in self._table
         ]
-        for stream in self._streams.table:
+        for stream in self._fallbacks.table:
             place = stream.target
             lines.append(f"{place.method} {stream.template.text}  {place.words}")
         for route in self._http_routes:
@@ -285,7 +285,7 @@ class App(ChannelHost, Router):
         has_body = any(method in ("POST", "PUT", "PATCH") for method in route.methods)
         plan = compiled("json" if has_body else None)
         self._refuse_duplicate_page(route)
-        self._streams.refuse_page(route.where, route.path, set(route.methods))
+        self._fallbacks.refuse_page(route.where, route.path, set(route.methods))
         endpoint = HttpEndpoint(self, plan, compiled("form") if has_body else plan)
         self._http_side = None
         self._http_routes.append(http_route(route.path, endpoint, route.methods, route.name))
@@ -327,7 +327,7 @@ class App(ChannelHost, Router):
         target = self._registration.target(route, template)
         self._table.add(template, target, route.name)
         assert route.dialect is not None
-        self._streams.add(base, target, route.dialect, endpoints)
+        self._fallbacks.add(base, target, route.dialect, endpoints)
 
     def _refuse_taken_paths(self, where: str, base: str, endpoints: Endpoints) -> None:
         """Refuse streams at paths that pages have."""
@@ -570,7 +570,7 @@ class App(ChannelHost, Router):
         return with_sessions(app, self._keeper)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
-        place = self._streams.table.find(route_path(scope))
+        place = self._fallbacks.table.find(route_path(scope))
         if place is not None:
             from .transports.http_stream import serve
 

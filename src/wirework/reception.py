@@ -32,8 +32,8 @@ from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from .app import App
+    from .fallbacks import Fallback
     from .security.keepers import SessionKeeper
-    from .streams import StreamPlace
 
 __all__ = ["Reception", "Target"]
 
@@ -65,7 +65,7 @@ class Reception:
         self._settings = settings
         self._keeper = keeper
         self.table: RouteTable[Target] = RouteTable()
-        self.streams: RouteTable[StreamPlace] = RouteTable()
+        self.fallbacks: RouteTable[Fallback] = RouteTable()
         self.census = Census(Limits.of(settings))
         self._refusals = Refusals()
         self.lent_state: Mapping[str, Any] = {}
@@ -177,7 +177,7 @@ class Reception:
         if ws.connection.mailbox is None:
             match = self.table.find(path)
             return None if match is None else (match.target, match.params)
-        place = self.streams.find(path)
+        place = self.fallbacks.find(path)
         if place is None or place.target.target is None:
             return None
         return place.target.target, place.params

@@ -103,6 +103,23 @@ async def test_a_client_that_brings_no_newer_token_in_time_is_closed_and_comes_b
         assert what["said"]["event"] == "connected"
 
 
+async def test_an_expired_newer_token_has_the_client_come_back_with_another(stage: Stage) -> None:
+    text = """
+        const c = made({getToken: () => ask("token")});
+        tell(c, "connecting", "connected", "disconnected");
+        c.connect();
+    """
+    async with stage.workers().running() as workers, stage.run(workers, text) as script:
+        await script.heard()
+        await script.replies("token", token("ada", 5))
+        assert (await script.heard())["event"] == "connected"
+        await script.replies("token", token("ada", -60))
+        closed = await script.heard()
+        assert (closed["event"], closed["code"]) == ("connecting", 3005)
+        await script.replies("token", token("ada"))
+        assert (await script.heard())["event"] == "connected"
+
+
 async def test_a_visitor_with_a_session_needs_no_token(visitor: BrowserContext) -> None:
     text = """
         const c = made();

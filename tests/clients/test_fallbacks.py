@@ -8,12 +8,16 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+from playwright.async_api import BrowserContext
 
+from tests.browser.server import serving
 from tests.wire.native import until
+from wirework import App
+from wirework.dialects import Centrifugo
 
 from .application import Workers, token
 from .conftest import Stage
-from .script import Script
+from .script import Script, in_chromium
 
 NODE_OPTIONS = "--experimental-eventsource"
 
@@ -223,3 +227,32 @@ async def test_a_client_takes_the_stream_where_websockets_do_not_get_through(
     workers = stage.workers()
     async with workers.running(), stage.run(workers, over(kind, workers, text)) as script:
         assert await script.heard() == kind
+
+
+@pytest.mark.parametrize("is_allowed", [True, False], ids=["allowed", "not allowed"])
+async def test_a_browser_lets_pages_of_allowed_origins_alone_connect(
+    visitor: BrowserContext, kind: str, is_allowed: bool
+) -> None:
+    async with serving(App()) as origin:
+        app = App(allowed_origins=[origin] if is_allowed else ["https://elsewhere.example"])
+        app.events("/connection", dialect=Centrifugo()).on("add")(add)
+        async with serving(app) as other:
+            text = f"""
+                const base = "{other}";
+                const c = new Centrifuge(
+                  [{{transport: "{kind}", endpoint: `${{base}}/connection/{kind}`}}],
+                  {{emulationEndpoint: `${{base}}/emulation`}},
+                );
+                c.on("error", ({{error}}) => say(error.code));
+                c.connect();
+                await say((await c.rpc("add", {{a: 1, b: 2}})).data);
+            """
+            page = await visitor.new_page()
+            await page.goto(origin)
+            async with in_chromium(page, other, text) as script:
+                assert await script.heard() == (3 if is_allowed else 2)
+                assert bool(app.mailboxes) == is_allowed
+
+
+async def add(a: int, b: int) -> int:
+    return a + b

@@ -17,6 +17,8 @@ from wirework import Publisher
 from .cluster import APPLICATION, BROKERS, SETTINGS, broker_server
 from .fleet import Fleet, Load, fleet_of
 
+pytestmark = pytest.mark.timeout(180)
+
 
 class Nodes:
     """Two servers: the second one's way to the broker can be cut."""

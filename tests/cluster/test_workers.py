@@ -19,6 +19,8 @@ from wirework import Publisher
 from .cluster import APPLICATION, BROKERS, Cluster, cluster_of
 from .peer import Peer
 
+pytestmark = pytest.mark.timeout(180)
+
 COMMAND = (sys.executable, "-c", "from wirework.cli import main; main()")
 
 

@@ -15,7 +15,7 @@ __all__ = ["COMMANDS", "ServerProcess", "start"]
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
-START = 20.0
+START = 45.0
 """Seconds that a server may take until it accepts connections."""
 STOP = 15.0
 """Seconds that a server may take to end."""

@@ -24,7 +24,7 @@ def rpc(id: int, method: str, **data: Any) -> str:
 @asynccontextmanager
 async def greeted(server: Server, id: str) -> AsyncIterator[Peer]:
     """A connection that has begun."""
-    async with server.connect(f"/speak/centrifugo?id={id}") as peer:
+    async with server.connect(f"/speak/centrifugo/websocket?id={id}") as peer:
         await peer.send('{"id": 1, "connect": {}}')
         said = await heard(peer)
         assert said["id"] == 1
@@ -43,14 +43,14 @@ async def test_calls_of_one_frame_are_answered_in_order(server: Server, id: str)
 
 
 async def test_the_first_frame_may_have_more_than_the_greeting(server: Server, id: str) -> None:
-    async with server.connect(f"/speak/centrifugo?id={id}") as peer:
+    async with server.connect(f"/speak/centrifugo/websocket?id={id}") as peer:
         await peer.send('{"id": 1, "connect": {}}\n' + rpc(2, "add", a=2))
         assert (await heard(peer))["id"] == 1
         assert await heard(peer) == {"id": 2, "rpc": {"data": 3}}
 
 
 async def test_a_call_before_the_greeting_is_refused(server: Server, id: str) -> None:
-    async with server.connect(f"/speak/centrifugo?id={id}") as peer:
+    async with server.connect(f"/speak/centrifugo/websocket?id={id}") as peer:
         await peer.send(rpc(1, "add", a=1))
         assert (await heard(peer))["error"]["code"] == 101
         await ends(server, peer, 3500, "not authenticated")

@@ -386,3 +386,16 @@ async def coming_back(names: Names) -> None:
             assert data["position"]["offset"] == last.offset
             assert data["recovered"] is is_recovered
             assert [each["data"] for each in data.get("publications", [])] == missed
+
+
+async def centrifuge_clients(names: Names) -> None:
+    path = "/connection/websocket"
+    async with TestClient(names["app"]) as client, client.connect(path) as ws:
+        await ws.send_json({"id": 1, "connect": {}})
+        assert (await ws.receive_json())["id"] == 1
+        await ws.send_json({"id": 2, "rpc": {"method": "add", "data": {"a": 1, "b": 2}}})
+        assert await ws.receive_json() == {"id": 2, "rpc": {"data": 3}}
+        await ws.send_json({"id": 3, "subscribe": {"channel": "chat:tea"}})
+        assert "subscribe" in await ws.receive_json()
+        await ws.send_json({"id": 4, "publish": {"channel": "chat:tea", "data": {"text": "a"}}})
+        assert (await ws.receive_json())["push"]["pub"]["data"] == {"text": "a"}

@@ -38,7 +38,7 @@ LAYERS = (
         "parameters",
         "registration",
         "reception",
-        "streams",
+        "fallbacks",
         "mailboxes",
         "http",
         "lifespan",

@@ -21,6 +21,9 @@ SECONDS = 15.0
 PATIENT = [name for name in COMMANDS if name != "granian"]
 """Granian's ASGI waits for streams to end, and does not tell the application to end them."""
 
+MEASURED = [name for name in COMMANDS if name not in ("rsgi", "daphne")]
+"""Those that let the application wait for a slow peer."""
+
 each_kind = pytest.mark.parametrize("kind", ["http_stream", "sse"])
 
 
@@ -74,6 +77,16 @@ async def streaming(port: int, kind: str) -> AsyncIterator[Stream]:
         yield stream
 
 
+async def end_of(server: ServerProcess, id: str) -> int:
+    """Wait until a connection has ended; return its close code."""
+    url = f"http://{HOST}:{server.port}/ended/{id}"
+    async with httpx.AsyncClient() as client, asyncio.timeout(SECONDS):
+        while (code := (await client.get(url)).json()) == 0:
+            pass
+    assert isinstance(code, int)
+    return code
+
+
 @each_kind
 async def test_a_stream_answers_what_requests_ask(server: ServerProcess, kind: str) -> None:
     async with streaming(server.port, kind) as stream:
@@ -109,11 +122,15 @@ async def test_the_application_learns_that_a_peer_has_gone(
 ) -> None:
     async with streaming(server.port, kind) as stream:
         id = stream.said["client"]
-    url = f"http://{HOST}:{server.port}/ended/{id}"
-    async with httpx.AsyncClient() as client, asyncio.timeout(SECONDS):
-        while (code := (await client.get(url)).json()) == 0:
-            pass
-    assert code == 1005
+    assert await end_of(server, id) == 1005
+
+
+@pytest.mark.parametrize("server", MEASURED, indirect=True)
+async def test_a_peer_that_does_not_read_is_cut_off(server: ServerProcess) -> None:
+    async with streaming(server.port, "http_stream") as stream:
+        flood = {"method": "flood", "data": {"size": 65536, "times": 1000}}
+        await stream.send({"id": 2, "rpc": flood})
+        assert await end_of(server, stream.said["client"]) == 1013
 
 
 @pytest.mark.parametrize("name", PATIENT)

@@ -58,7 +58,7 @@ _MAX_WAITING: Final = 1024
 
 
 class Centrifugo(Dialect):
-    """Centrifugo's client protocol: centrifuge-js, -swift, -java, -dart, -go, -python.
+    """Centrifugo's client protocol in JSON: centrifuge-js, -go, -python.
 
     An `rpc` is a call of the function of its method, or of "rpc" without one, and a `send` is one
     of the function called "send".

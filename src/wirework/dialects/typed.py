@@ -25,6 +25,7 @@ from ..commands import (
     Ping,
     Pong,
     Ready,
+    Receipt,
     Renewed,
     Request,
     Result,
@@ -180,7 +181,7 @@ class _Codec:
             if output.id is None:
                 return None
             return self._message(self._with_id(_END, output.id), {"count": output.count}, _ID_KEYS)
-        if isinstance(output, Ping | Renewed):
+        if isinstance(output, Ping | Renewed) or (isinstance(output, Receipt) and not output.id):
             return None
         if isinstance(output, Failure | Pong | Disconnect):
             return self._text(_plain(output))

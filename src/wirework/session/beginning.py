@@ -105,8 +105,7 @@ class Beginning(ShortCalls):
     async def _authenticate(self, command: Authenticate) -> None:
         gate, ws, dialect = self.endpoint.gate, self.ws, self.endpoint.dialect
         is_first = not self.is_begun
-        is_known = ws.identity is not None and not command.token
-        if gate is not None and not (dialect.greets and is_first and is_known):
+        if gate is not None and not (dialect.greets and is_first and self._is_known(command)):
             try:
                 await gate.hear(ws, command.token)
             except Exception as error:
@@ -128,6 +127,12 @@ class Beginning(ShortCalls):
             clock.watch(self, clock.now() + dialect.ping_interval)
         for _ in range(min(len(ws.connection.inbox), self.endpoint.concurrency) * is_first):
             self.wake()
+
+    def _is_known(self, command: Authenticate) -> bool:
+        """Whether the handshake has said who the client is, and the greeting says nothing else."""
+        gate, identity = self.endpoint.gate, self.ws.identity
+        is_judged = identity is not None or (gate is not None and not gate.waits_for_message)
+        return is_judged and not command.token
 
     async def _say_ready(self, id: Any, *, is_told: bool = True) -> None:
         """Begin the session: run `on_ready`, the first time, and tell the peer what it says."""
@@ -169,6 +174,11 @@ class Beginning(ShortCalls):
 
     async def _turn_away(self, error: Exception, call: Call) -> None:
         """Answer a peer that is not let in, and end the connection if nothing let it in before."""
+        is_expired = isinstance(error, ExpiredCredentials)
+        if is_expired and self.is_begun and self.endpoint.dialect.greets:
+            # Such clients take an error for the end, and this close for a reason to come back.
+            self.ws.end(closecodes.NOT_AUTHENTICATED, closecodes.EXPIRED_REASON)
+            return
         is_mapped = self.ws.app.exception_handlers.find(error) is not None
         await self.fail(error, call)
         if self.is_begun:  # what the peer said before still holds
@@ -177,7 +187,7 @@ class Beginning(ShortCalls):
             self.ws.end(closecodes.INTERNAL_ERROR)
         elif isinstance(error, Reject) and error.code == "forbidden":
             self.ws.end(closecodes.FORBIDDEN, "forbidden")
-        elif isinstance(error, ExpiredCredentials):
+        elif is_expired:
             self.ws.end(closecodes.NOT_AUTHENTICATED, closecodes.EXPIRED_REASON)
         else:
             self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated")

@@ -18,10 +18,10 @@ import msgspec
 
 from .. import closecodes
 from ..connection import Mailbox, State
+from ..fallbacks import Fallback, Farewell
 from ..mailboxes import Mailboxes
 from ..outbox import Waiting
 from ..security.redaction import redact_query
-from ..streams import Farewell, StreamPlace
 from ..timers import wheel
 from ..types import HeaderList, Receive, Scope, SendMessage
 from .asgi import AsgiLink
@@ -72,7 +72,7 @@ class _Gone(Exception):
 
 async def serve(
     app: Host,
-    place: StreamPlace,
+    place: Fallback,
     scope: Scope,
     receive: Receive,
     send: SendMessage,
@@ -97,7 +97,7 @@ class _Exchange:
     """One request at such a path."""
 
     def __init__(
-        self, app: Host, place: StreamPlace, scope: Scope, receive: Receive, send: SendMessage
+        self, app: Host, place: Fallback, scope: Scope, receive: Receive, send: SendMessage
     ) -> None:
         self._app = app
         self._place = place

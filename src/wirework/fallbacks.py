@@ -16,7 +16,7 @@ from .security.origin import OriginPolicy
 if TYPE_CHECKING:
     from .reception import Target
 
-__all__ = ["Farewell", "StreamPlace", "Streams", "endpoints_of"]
+__all__ = ["Farewell", "Fallback", "Fallbacks", "endpoints_of"]
 
 Kind: TypeAlias = Literal["lines", "events", "messages"]
 
@@ -30,7 +30,7 @@ Farewell: TypeAlias = Callable[[int, str], bytes | None]
 """From our close code and the reason to the message that says so; None: there are no words."""
 
 
-class StreamPlace(NamedTuple):
+class Fallback(NamedTuple):
     """What an HTTP path of a dialect leads to."""
 
     kind: Kind
@@ -60,11 +60,11 @@ class StreamPlace(NamedTuple):
         return any(policy.check(origins, host, scheme) for policy in self.origins)
 
 
-class Streams:
+class Fallbacks:
     """All such paths of an application."""
 
     def __init__(self, json: JsonAdapter) -> None:
-        self.table: RouteTable[StreamPlace] = RouteTable()
+        self.table: RouteTable[Fallback] = RouteTable()
         self._json = json
 
     def add(self, path: str, target: Target, dialect: Dialect, endpoints: Endpoints) -> None:
@@ -76,11 +76,11 @@ class Streams:
         farewell = self._farewell(dialect)
         size = target.settings.max_message_size
         own = target, endpoints.first, farewell, [target.origin], [size]
-        self.table.add(path + endpoints.lines, StreamPlace("lines", *own))
-        self.table.add(path + endpoints.events, StreamPlace("events", *own))
+        self.table.add(path + endpoints.lines, Fallback("lines", *own))
+        self.table.add(path + endpoints.events, Fallback("events", *own))
         known = self.table.find(endpoints.messages)
         if known is None:
-            place = StreamPlace("messages", None, "", farewell, [target.origin], [size])
+            place = Fallback("messages", None, "", farewell, [target.origin], [size])
             self.table.add(endpoints.messages, place)
         elif known.target.kind == "messages":
             known.target.origins.append(target.origin)
