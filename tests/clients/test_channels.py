@@ -13,6 +13,9 @@ from .conftest import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+DAY = 86_400.0
+"""Tokens of parameters are made when the module is read."""
+
 
 def channel_token(user: str, channel: str, seconds: float = 600.0, **claims: object) -> str:
     return token(user, seconds, channel=channel, **claims)
@@ -297,10 +300,10 @@ async def test_a_token_for_the_channel_lets_the_client_in_and_tells_of_it(stage:
 @pytest.mark.parametrize(
     "bad",
     [
-        channel_token("ben", "private:b"),
-        channel_token("eve", "private:a"),
-        token("ben"),
-        JWT.encode({"channel": "private:a"}),
+        channel_token("ben", "private:b", DAY),
+        channel_token("eve", "private:a", DAY),
+        token("ben", DAY),
+        JWT.encode({"channel": "private:a"}, lifetime=DAY),
         "none",
     ],
     ids=["of another channel", "of another user", "of a connection", "of nobody", "no token"],

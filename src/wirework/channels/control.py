@@ -39,9 +39,8 @@ class Disconnected(msgspec.Struct, tag="disconnected", frozen=True):
 
 
 class Posted(msgspec.Struct, tag="posted", frozen=True):
-    """A message for a connection of the worker `node`, which has arrived at another one."""
+    """A message for the mailbox `session` of one worker, which has arrived at another one."""
 
-    node: str
     session: str
     message: str
 

@@ -17,8 +17,10 @@ from wirework.timers import wheel
 
 JWT = Jwt(key="not-for-production-" * 2, algorithms=["HS256"], leeway=0)
 
+DAY = 86_400.0
 
-def token(channel: str = "room:a", sub: str = "ada", seconds: float = 600, **claims: Any) -> str:
+
+def token(channel: str = "room:a", sub: str = "ada", seconds: float = DAY, **claims: Any) -> str:
     return JWT.encode({"sub": sub, "channel": channel, "exp": time.time() + seconds, **claims})
 
 
@@ -62,14 +64,14 @@ def test_a_token_is_judged_by_a_jwt_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("given", "outcome"),
     [
-        (token(), {"expires": True, "ttl": 589}),
+        (token(), "good"),
         ("", 103),
         ("x.y.z", 103),
         (token("room:b"), 103),
         (token("room:A"), 103),
         (token(sub="eve"), 103),
         (token(sub=""), 103),
-        (JWT.encode({"sub": "ada"}), 103),
+        (JWT.encode({"sub": "ada"}, lifetime=DAY), 103),
         (token(seconds=-5), 109),
         (token("room:b", seconds=-5), 109),
     ],
@@ -84,9 +86,9 @@ async def test_only_a_token_for_this_channel_and_this_user_lets_in(
     app, _ = room_app()
     async with client_of(app) as ws:
         said = await subscribe(ws, given)
-        if isinstance(outcome, dict):
+        if outcome == "good":
             assert said["expires"] is True
-            assert 500 < said["ttl"] < 600
+            assert 0 < said["ttl"] < DAY
         else:
             assert said == outcome
 
@@ -144,7 +146,7 @@ async def test_a_subscription_is_renewed_by_a_good_token_only() -> None:
     async with client_of(app) as ws:
         assert await renew(ws, token()) == 103  # not subscribed
         await subscribe(ws, token(seconds=60))
-        assert 500 < (await renew(ws, token()))["ttl"] < 600
+        assert 60 < (await renew(ws, token()))["ttl"] < DAY
         assert await renew(ws, token("room:b")) == 103
         assert await renew(ws, token(sub="eve")) == 103
         await subscribe(ws, channel="open")

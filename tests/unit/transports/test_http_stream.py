@@ -103,23 +103,17 @@ async def test_messages_are_handled_in_the_order_of_their_requests() -> None:
     await exchange.over()
 
 
-async def test_an_event_holds_a_carriage_return_of_its_message() -> None:
-    app = App()
-    app.events("/connection", dialect=Centrifugo())
-    room = app.channel("room")
-
-    @room.on_subscribe
-    @room.on_publish
-    async def anything() -> bool:
-        return True
-
-    async with streaming(app, "sse") as stream:
-        await stream.send({"id": 2, "subscribe": {"channel": "room"}})
-        assert (await stream.receive())["id"] == 2
-        await stream.send('{"id":3,"publish":{"channel":"room","data":{"a":\r1}}}')
-        found = [await stream.receive(), await stream.receive()]
-        pushes = [each["push"]["pub"]["data"] for each in found if "push" in each]
-        assert pushes == [{"a": 1}]
+async def test_an_event_ends_where_its_message_does() -> None:
+    async with streaming(counting(), "sse") as stream:
+        (ws,) = stream.app.connections
+        # Between the tokens of JSON there may be ends of lines, which would end a line of an event.
+        ws.connection.push(b'{"a":\r1,\r\n"b":\n2}')
+        body, _ = await stream.exchange.piece()
+        lines = body.decode().splitlines()
+        assert all(line.startswith("data: ") for line in lines[:-1])
+        assert lines[-1] == ""
+        text = "\n".join(line.removeprefix("data: ") for line in lines)
+        assert json.loads(text) == {"a": 1, "b": 2}
 
 
 @each_kind
