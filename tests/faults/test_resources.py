@@ -59,6 +59,14 @@ async def code_of(client: RawClient) -> int:
     return int.from_bytes(payload[:2], "big")
 
 
+async def code_after_much(client: RawClient) -> int:
+    """Return the code of the server's close, which has a million frames to read before it."""
+    async with asyncio.timeout(100):
+        while True:
+            with suppress(TimeoutError):
+                return await code_of(client)
+
+
 async def held_up(server: Served, client: RawClient) -> None:
     """Wait until the server reads no more of `client`, while it goes on serving others."""
     unsent = client._writer.transport.get_write_buffer_size
@@ -104,6 +112,7 @@ async def test_a_hundred_peers_that_announce_much_and_send_little_cost_little(
 
 
 @on("native")
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("fragment", "count", "expected"),
     [(b"x", 400_000, 1009), (b"", 1_000_000, 1000)],
@@ -119,7 +128,7 @@ async def test_a_message_in_countless_fragments_costs_no_more_than_its_bytes(
             await client.send(frame(b"", BINARY, is_final=False))
             end = frame(b"", 0) + frame(b"\x03\xe8", CLOSE)
             sending = asyncio.create_task(pour(client, part * count + end))
-            assert await code_of(client) == expected
+            assert await code_after_much(client) == expected
             await client.rest()
             await sending
     assert growth.bytes < 4 * MEBIBYTE
