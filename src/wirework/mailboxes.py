@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import OrderedDict
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -47,13 +48,16 @@ class Mailboxes:
     """
 
     def __init__(self, settings: Settings, hub: Hub) -> None:
-        self.node = secrets.token_hex(8)
-        """This worker, for as long as it lives."""
         self._settings = settings
         self._key = settings.secret_key.encode() if settings.secret_key else b""
         self._hub = hub
         self._open: dict[str, Recipient] = {}
         self._senders: OrderedDict[str, Budget] = OrderedDict()
+
+    @cached_property
+    def node(self) -> str:
+        """This worker, for as long as it lives: not named before it serves, or forks shared it."""
+        return secrets.token_hex(8)
 
     def __len__(self) -> int:
         return len(self._open)

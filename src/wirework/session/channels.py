@@ -254,7 +254,9 @@ class Visits:
             is_html(post.data),
         )
         sender, key = subscription.member.key, command.idempotency
-        position = await channel.publish_message(message, f"{sender} {key}" if key else "")
+        # With its length, so that nobody's sender and key are those of somebody else.
+        once = f"{len(sender)} {sender} {key}" if key else ""
+        position = await channel.publish_message(message, once)
         self._session.push(Receipt(command.channel, position, command.id))
 
     async def _history(self, command: ReadHistory) -> None:
@@ -273,11 +275,10 @@ class Visits:
             raise Reject("no_presence", "this channel does not tell who is there")
         if command.counts_only or not presence.members:
             connections, users = await broker.count(command.channel)
-            output = PresenceList(command.channel, connections, users, None, 0, command.id)
+            numbers = PresenceList(command.channel, connections, users, None, 0, command.id)
+            self._session.push(numbers)
         else:
             await self._list_members(subscription, command)
-            return
-        self._session.push(output)
 
     async def _list_members(self, subscription: Subscription, command: ReadPresence) -> None:
         """Tell who is there; whoever comes and goes while that is read is told after it."""

@@ -21,7 +21,19 @@ from tests.unit.channels.talking import (
     until,
 )
 from tests.unit.session.talk import message, send
-from wirework import Allow, Depends, History, NamedChannel, Post, Presence, Reject, WebSocket
+from wirework import (
+    Allow,
+    App,
+    Bearer,
+    Depends,
+    History,
+    NamedChannel,
+    Post,
+    Presence,
+    Reject,
+    WebSocket,
+)
+from wirework.dialects import Typed
 from wirework.testing import TestClient
 
 # --- on_subscribe -------------------------------------------------------------------------------
@@ -339,6 +351,26 @@ async def test_a_message_sent_again_is_answered_alike_and_published_once() -> No
         assert await publish(back, "news", 1, idempotency_key="m-1") == first
         assert (await publish(bob, "news", 1, idempotency_key="m-1")) != first
         assert len(await news().history()) == 2
+
+
+async def test_nobody_can_choose_a_key_that_is_somebody_elses() -> None:
+    async def verify(token: str) -> User:
+        return User(token.replace("+", " "))
+
+    app = App()
+    app.events("/spaced", dialect=Typed(), auth=Bearer(verify))
+    news = app.channel("news", history=History())
+    news.on_subscribe(lambda: True)
+    news.on_publish(lambda: True)
+    async with (
+        TestClient(app) as client,
+        client_of(client, "ada", "/spaced") as ada,
+        client_of(client, "ada+b", "/spaced") as other,
+    ):
+        await subscribe(ada, "news")
+        await subscribe(other, "news")
+        first = await publish(ada, "news", 1, idempotency_key="b c")
+        assert await publish(other, "news", 1, idempotency_key="c") != first
 
 
 async def test_who_is_expelled_while_its_message_is_judged_publishes_nothing() -> None:
