@@ -54,8 +54,8 @@ def has_lifespan(app: object) -> bool:
 async def inner_lifespan(app: ASGIApp) -> AsyncIterator[dict[str, Any]]:
     """Run the lifespan of another ASGI application; one that has none is fine."""
     inner = _Inner(app)
-    await inner.start()
     try:
+        await inner.start()
         yield inner.scope["state"]
     finally:
         await inner.stop()
@@ -73,19 +73,23 @@ class _Inner:
         self._app = app
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self._task = asyncio.create_task(self._run())
+        self._is_up = False
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
         answer = await self._ask("startup")
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise RuntimeError(f"the HTTP application failed to start: {answer.get('message')}")
+        self._is_up = not self._task.done()
 
     async def stop(self) -> None:
-        assert self._task is not None
-        answer = None if self._task.done() else await self._ask("shutdown")
-        if answer is not None and answer["type"] == "lifespan.shutdown.failed":
-            logger.error("the HTTP application failed to stop: %s", answer.get("message"))
+        """Bring it down if it is up, and see its task end, which nobody else awaits."""
+        if self._is_up:
+            answer = await self._ask("shutdown")
+            if answer is not None and answer["type"] == "lifespan.shutdown.failed":
+                logger.error("the HTTP application failed to stop: %s", answer.get("message"))
+        else:
+            self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
             self._task.exception()
@@ -94,7 +98,6 @@ class _Inner:
         await self._app(self.scope, self._to_app.get, self._from_app.put)
 
     async def _ask(self, phase: str) -> Message | None:
-        assert self._task is not None
         self._to_app.put_nowait({"type": f"lifespan.{phase}"})
         answer = asyncio.ensure_future(self._from_app.get())
         await asyncio.wait([answer, self._task], return_when=asyncio.FIRST_COMPLETED)

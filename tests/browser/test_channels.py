@@ -108,15 +108,17 @@ async def test_a_line_whose_answer_was_lost_is_not_published_twice(
     open_tab: OpenTab, open_wired: OpenWired, cable: Cable
 ) -> None:
     ana, ben = await enter(open_tab, "Ana"), await enter(open_wired, "Ben")
+    await ana.say("before")
+    await expect_messages(ben, "Anabefore")
     cable.deafen()
     await ben.say("once")
-    await expect_messages(ana, "Benonce")
+    await expect_messages(ana, "Anabefore", "Benonce")
     cable.pull()
     cable.plug()
     await expect(ben.find("#news")).to_have_text("Back: 1 came while you were away.")
     await ben.say("and on")
     for tab in (ana, ben):
-        await expect_messages(tab, "Benonce", "Benand on")
+        await expect_messages(tab, "Anabefore", "Benonce", "Benand on")
 
 
 async def test_what_is_said_while_a_page_loads_is_shown_once_and_in_order(

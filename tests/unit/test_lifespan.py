@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any
@@ -107,7 +108,9 @@ async def test_an_http_application_that_returns_from_its_lifespan_at_once_is_fin
         pass
 
 
-async def test_an_http_application_that_fails_to_start_stops_everything(log: Log) -> None:
+async def test_an_http_application_that_fails_to_start_stops_everything(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
     @asynccontextmanager
     async def broken(app: Any) -> AsyncIterator[None]:
         raise ValueError("no database")
@@ -120,6 +123,8 @@ async def test_an_http_application_that_fails_to_start_stops_everything(log: Log
         async with TestClient(app):
             raise AssertionError("never entered")
     assert log.lines == []
+    gc.collect()
+    assert caplog.messages == []  # of a task whose error nobody saw
 
 
 async def test_an_http_application_that_fails_to_stop_is_logged(
