@@ -15,16 +15,16 @@ from starlette.datastructures import State
 
 from . import closecodes
 from .binding.depends import kind_of
-from .binding.plan import Plan
 from .binding.signatures import can_take, local_names, name_of
 from .brokers.base import Broker
 from .channel_host import ChannelHost
 from .connection import Connection, Link
-from .dialects.base import Dialect, Endpoints
-from .errors import RegistrationError, SessionError, SettingsError
+from .descriptions import described
+from .dialects.base import Dialect
+from .errors import RegistrationError
 from .fallbacks import Fallbacks, endpoints_of
-from .handlers import ConnectionHandler, Endpoint, ExceptionHandlers
-from .handshake import Handshake, Request, route_path
+from .handlers import ExceptionHandlers
+from .handshake import Request, route_path
 from .json import JsonAdapter, adapter_of
 from .lifespan import (
     Lifespan,
@@ -32,25 +32,25 @@ from .lifespan import (
     inner_lifespan,
     serve_lifespan,
 )
+from .pages import Pages
 from .parameters import http_binder, websocket_binder
 from .reception import Reception, Target
 from .registration import Registration
-from .routing.paths import NoSuchRoute, ParameterError, PathTemplate
+from .routing.paths import NoSuchRoute, PathTemplate
 from .routing.router import Router
 from .routing.routes import HttpRoute, WebSocketRoute, check_dialect, check_functions
 from .security.auth import Auth
-from .session import MessageEndpoint, MessageSession, Middleware
+from .session import MessageSession, Middleware
+from .session_host import SessionHost
 from .settings import Settings
 from .shutdown import Shutdown
-from .types import ASGIApp, Body, HeaderList, Receive, Scope, SendMessage
+from .types import ASGIApp, Receive, Scope, SendMessage
 from .watchdog import Watchdog
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from .observe import Metrics
-    from .security.keepers import SessionKeeper
     from .security.session_store import SessionStore
-    from .security.tickets import Tickets
 
 __all__ = ["App"]
 
@@ -59,7 +59,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class App(ChannelHost, Router):
+class App(ChannelHost, SessionHost, Router):
     """An ASGI application: WebSockets of its own, HTTP through Starlette or another application.
 
     Args:
@@ -120,17 +120,12 @@ class App(ChannelHost, Router):
         """Dependency -> what stands in for it, for tests."""
         self.exception_handlers = ExceptionHandlers()
         self._lifespan = lifespan
-        self._http_app = http
-        self._http_side: ASGIApp | None = None
-        self._http_routes: list[Any] = []
-        self.sessions = sessions
-        """What keeps the sessions; None: their cookies do."""
-        self._keeper = _keeper(self.settings, sessions)
+        self._other = http
+        self._open_sessions(self.settings, sessions)
         self._reception = Reception(self, self.settings, self._keeper)
         self._table = self._reception.table
         self._fallbacks = Fallbacks(self.json)
         self._reception.fallbacks = self._fallbacks.table
-        self._tickets: Tickets | None = None
         self._secret_parameters: frozenset[str] | None = None
         self._sockets = websocket_binder(self.json, App, self.overrides)
         self._open_channels(
@@ -144,7 +139,8 @@ class App(ChannelHost, Router):
         self._registration = Registration(
             self.settings, self.json, self._sockets, self._reception, metrics=self.metrics
         )
-        self._pages = http_binder(self.json, App, self.overrides)
+        pages = http_binder(self.json, App, self.overrides)
+        self._pages = Pages(self, pages, self._keeper, http)
         self._is_started = False
         self._lacks_lifespan = (
             lifespan is not None or not self.settings.websocket or has_lifespan(http)
@@ -183,13 +179,9 @@ class App(ChannelHost, Router):
         Raises:
             RegistrationError: the application was given `http=`, or the name is taken.
         """
-        from .http import mount
-
         where = f"mount({path!r})"
-        self._refuse_beside_other_app(where)
         self._refuse_taken_name(where, name)
-        self._http_side = None
-        self._http_routes.append(mount(path, app, name))
+        self._pages.mount(where, path, app, name)
 
     def health(self, path: str = "/health", *, ready: str | None = None) -> None:
         """Answer GET at `path` with 200 as long as the event loop turns, and say at `ready` more.
@@ -221,10 +213,10 @@ class App(ChannelHost, Router):
         try:
             return self._table.reverse(name, **params)
         except NoSuchRoute as error:
-            for route in self._http_routes:
-                if route.name == name:
-                    return _reversed_page(route, name, params)
-            raise error
+            path = self._pages.path_of(name, params)
+            if path is None:
+                raise error
+            return path
 
     def is_websocket_route(self, name: str) -> bool:
         """Whether the route called `name` is a WebSocket: `url_for` needs to know."""
@@ -246,17 +238,13 @@ class App(ChannelHost, Router):
     def describe_routes(self) -> list[str]:
         """Return a line for each route: what it is, its path, and what serves a WebSocket."""
         lines = [
-            f"websocket {each.template.text}  {_describe(each.target.endpoint)}"
+            f"websocket {each.template.text}  {described(each.target.endpoint)}"
             for each in self._table
         ]
         for stream in self._fallbacks.table:
             place = stream.target
             lines.append(f"{place.method} {stream.template.text}  {place.words}")
-        for route in self._http_routes:
-            methods = set(getattr(route, "methods", None) or {"mount"}) - {"HEAD"}
-            lines.append(f"{' '.join(sorted(methods))} {route.path}")
-        if self._http_app is not None:
-            lines.append(f"http  {self._http_app.__module__}.{name_of(self._http_app)}")
+        lines.extend(self._pages.lines())
         return lines
 
     def _add(self, declared: WebSocketRoute | HttpRoute) -> None:
@@ -264,55 +252,17 @@ class App(ChannelHost, Router):
         template = PathTemplate(route.path)
         self._refuse_taken_name(route.where, route.name)
         if isinstance(route, HttpRoute):
-            self._add_page(route, template)
+            self._fallbacks.refuse_page(route.where, route.path, set(route.methods))
+            self._pages.add(route, template)
         else:
             self._add_socket(route, template)
 
-    def _add_page(self, route: HttpRoute, template: PathTemplate) -> None:
-        from .http import HttpEndpoint, http_route
-
-        self._refuse_beside_other_app(route.where)
-
-        def compiled(body: Body | None) -> Plan:
-            return self._pages.compile(
-                route.function,
-                where=route.where,
-                path=template.parameters,
-                body=body,
-                names=route.locals,
-            )
-
-        has_body = any(method in ("POST", "PUT", "PATCH") for method in route.methods)
-        plan = compiled("json" if has_body else None)
-        self._refuse_duplicate_page(route)
-        self._fallbacks.refuse_page(route.where, route.path, set(route.methods))
-        endpoint = HttpEndpoint(self, plan, compiled("form") if has_body else plan)
-        self._http_side = None
-        self._http_routes.append(http_route(route.path, endpoint, route.methods, route.name))
-
-    def _refuse_beside_other_app(self, where: str) -> None:
-        if self._http_app is not None:
-            raise RegistrationError(
-                where,
-                "this application was given http=..., which gets every HTTP request",
-                "register it there",
-            )
-
     def _refuse_taken_name(self, where: str, name: str | None) -> None:
-        taken = {route.name: route.template.text for route in self._table}
-        taken |= {route.name: route.path for route in self._http_routes}
+        taken = {route.name: route.template.text for route in self._table} | self._pages.names()
         if name is not None and name in taken:
             raise RegistrationError(
                 where, f"the name {name!r} belongs to {taken[name]!r}", "choose another name"
             )
-
-    def _refuse_duplicate_page(self, route: HttpRoute) -> None:
-        for other in self._http_routes:
-            methods = set(route.methods) & (getattr(other, "methods", None) or set())
-            if other.path == route.path and methods:
-                raise RegistrationError(
-                    route.where, f"{' and '.join(sorted(methods))} {route.path} has a handler"
-                )
 
     def _add_socket(self, route: WebSocketRoute, template: PathTemplate) -> None:
         self._secret_parameters = None
@@ -323,22 +273,12 @@ class App(ChannelHost, Router):
         base = route.path.rstrip("/")
         route = replace(route, path=base + endpoints.socket)
         template = PathTemplate(route.path)
-        self._refuse_taken_paths(route.where, base, endpoints)
+        streams = ("POST", base + endpoints.lines), ("GET", base + endpoints.events)
+        self._pages.refuse_at(route.where, [*streams, ("POST", endpoints.messages)])
         target = self._registration.target(route, template)
         self._table.add(template, target, route.name)
         assert route.dialect is not None
         self._fallbacks.add(base, target, route.dialect, endpoints)
-
-    def _refuse_taken_paths(self, where: str, base: str, endpoints: Endpoints) -> None:
-        """Refuse streams at paths that pages have."""
-        posts = {base + endpoints.lines, endpoints.messages}
-        for page in self._http_routes:
-            methods = getattr(page, "methods", None) or set()
-            is_taken = (page.path in posts and "POST" in methods) or (
-                page.path == base + endpoints.events and "GET" in methods
-            )
-            if is_taken:
-                raise RegistrationError(where, f"{page.path} is a page's", "move that page")
 
     # --- serving --------------------------------------------------------------------------------
 
@@ -442,21 +382,6 @@ class App(ChannelHost, Router):
         closecodes.check_close(code, reason)
         return self._reception.disconnect(user, session, connection, code, reason)
 
-    @property
-    def tickets(self) -> Tickets:
-        """Issues the tickets that the authentication `Ticket()` takes.
-
-        Raises:
-            SettingsError: the application was built without a `secret_key`.
-        """
-        if self._tickets is None:
-            if self.settings.secret_key is None:
-                raise SettingsError("tickets are signed: give the application a secret_key")
-            from .security.tickets import Tickets
-
-            self._tickets = Tickets(self.settings.secret_key)
-        return self._tickets
-
     async def serve_messages(
         self, ws: WebSocket, on_receive: Callable[..., Any], **options: Any
     ) -> None:
@@ -510,65 +435,6 @@ class App(ChannelHost, Router):
             future.cancel()
             raise
 
-    async def session_headers(self, handshake: Handshake) -> HeaderList:
-        """Save the session before the answer; return the Set-Cookie header that it needs, if any.
-
-        Raises:
-            SessionError: what was written to it cannot be kept.
-        """
-        if self._keeper is None or not handshake.has_session:
-            return ()
-        value = await self._keeper.settle(handshake.session)
-        return () if value is None else (("set-cookie", value),)
-
-    def sign_session(self, values: Mapping[str, Any]) -> dict[str, str]:
-        """Return the cookie, by name, of a session with these values (for tests and scripts).
-
-        Raises:
-            SessionError: the application was built without a `secret_key`, or with a store, which
-                has to be waited for: `create_session`.
-        """
-        if self.sessions is not None:
-            raise SessionError("sessions are kept in a store: await app.create_session(values)")
-        creation = self.create_session(values)
-        try:
-            creation.send(None)
-        except StopIteration as done:
-            cookie: dict[str, str] = done.value
-            return cookie
-        raise AssertionError("a session in its cookie waits for nothing")
-
-    async def create_session(self, values: Mapping[str, Any]) -> dict[str, str]:
-        """Return the cookie, by name, of a new session with these values (for tests and scripts).
-
-        With a store, that keeps it from now on.
-
-        Raises:
-            SessionError: the application was built without a `secret_key`, or a value is not JSON.
-        """
-        if self._keeper is None:
-            raise SessionError("there is no session: give the application a secret_key")
-        session = await self._keeper.load({})
-        session.update(values)
-        name, _, rest = (await self._keeper.settle(session) or "").partition("=")
-        return {name: rest.partition(";")[0]} if name else {}
-
-    def with_sessions(self, app: ASGIApp) -> ASGIApp:
-        """Wrap another ASGI application so that its HTTP requests have this one's sessions.
-
-        For one that this application is mounted in: `outer.add_middleware(app.with_sessions)` with
-        Starlette or FastAPI, whose routes then find the session as `request.session`. What is given
-        as `http=` needs it not.
-
-        Raises:
-            SessionError: the application was built without a `secret_key`.
-        """
-        from .http import with_sessions
-
-        if self._keeper is None:
-            raise SessionError("there is no session: give the application a secret_key")
-        return with_sessions(app, self._keeper)
-
     async def _serve_http(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         place = self._fallbacks.table.find(route_path(scope))
         if place is not None:
@@ -578,29 +444,14 @@ class App(ChannelHost, Router):
             seen = scope if proxies is None else proxies.correct(scope)
             await serve(self, place.target, scope, receive, send, seen=seen)
             return
-        if self._http_side is None:
-            self._http_side = self._build_http()
-        self._lend_state(scope)
-        if self._reception.proxies is not None:
-            scope = self._reception.proxies.correct(scope)
-        await self._http_side(scope, receive, send)
-
-    def _lend_state(self, scope: Scope) -> None:
-        """Add what the lifespan yielded, where the server does not (a mounted application)."""
         lent = self._reception.lent_state
-        if lent:
+        if lent:  # which the server does not where this is mounted
             state = scope.setdefault("state", {})
             for name, value in lent.items():
                 state.setdefault(name, value)
-
-    def _build_http(self) -> ASGIApp:
-        from .http import build_http, with_sessions
-
-        app = self._http_app
-        if app is None:
-            debug = self.settings.debug
-            app = build_http(self._http_routes, self.exception_handlers, self.json, debug=debug)
-        return app if self._keeper is None else with_sessions(app, self._keeper)
+        if self._reception.proxies is not None:
+            scope = self._reception.proxies.correct(scope)
+        await self._pages(scope, receive, send)
 
     @asynccontextmanager
     async def lifespan_context(self) -> AsyncIterator[dict[str, Any]]:
@@ -620,8 +471,8 @@ class App(ChannelHost, Router):
         state: dict[str, Any] = {}
         try:
             async with AsyncExitStack() as stack:
-                if self._http_app is not None:
-                    state.update(await stack.enter_async_context(inner_lifespan(self._http_app)))
+                if self._other is not None:
+                    state.update(await stack.enter_async_context(inner_lifespan(self._other)))
                 if self._lifespan is not None:
                     own = await stack.enter_async_context(self._lifespan(self))
                     state.update({} if own is None else own)
@@ -679,35 +530,6 @@ def _check_exception_handler(kind: object, function: Any) -> None:
         raise RegistrationError(where, "it cannot take a connection and an error", remedy)
 
 
-def _reversed_page(route: Any, name: str, params: Mapping[str, Any]) -> str:
-    if hasattr(route, "methods"):
-        return PathTemplate(route.path).reverse(**params)
-    from starlette.routing import NoMatchFound
-
-    try:
-        return str(route.url_path_for(name, **params))
-    except NoMatchFound:
-        given = ", ".join(params) or "none"
-        raise ParameterError(route.path, f"these parameters do not fit: {given}") from None
-
-
-def _describe(endpoint: Endpoint) -> str:
-    """Return what serves a WebSocket, in a few words."""
-    if isinstance(endpoint, ConnectionHandler):
-        return f"{_place_of(endpoint.plan)} (connection handler)"
-    assert isinstance(endpoint, MessageEndpoint)
-    dialect = endpoint.dialect.name
-    if endpoint.function is None:
-        names = ", ".join(endpoint.functions) or "none yet"
-        return f"events: {names} ({dialect})"
-    kind = "message handler" if endpoint.hooks.controller is None else "controller"
-    return f"{_place_of(endpoint.function.plan)} ({kind}, {dialect})"
-
-
-def _place_of(plan: Plan) -> str:
-    return f"{plan.function.__module__}.{name_of(plan.function)}"
-
-
 def _settings(given: Settings | str | Path | None, options: Mapping[str, Any]) -> Settings:
     if isinstance(given, Settings):
         return given.replace(**options) if options else given
@@ -724,11 +546,3 @@ def _metrics(given: Metrics | bool | None, reception: Reception) -> Metrics | No
     metrics = Metrics() if given is True else given
     metrics.add_census(reception.census)
     return metrics
-
-
-def _keeper(settings: Settings, store: SessionStore | None) -> SessionKeeper | None:
-    if settings.secret_key is None and store is None:
-        return None
-    from .security.keepers import keeper_of
-
-    return keeper_of(settings, store)
