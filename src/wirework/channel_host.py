@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import closecodes
 from .binding.binder import Binder
@@ -17,13 +17,11 @@ from .channels.content import encoded, is_html
 from .channels.control import Disconnected, Expelled, Posted, Sent, notice_of, packed_notice
 from .channels.directory import Channels
 from .channels.hub import Hub
-from .channels.options import History, Mode, Overflow, Presence
 from .channels.subscription import frame_of, variant_of
 from .json import JsonAdapter
 from .mailboxes import Mailboxes
 from .publications import Message, Position, Publication
 from .security.identity import user_key
-from .security.jwt import Jwt
 from .settings import Settings
 from .websocket import WebSocket
 
@@ -65,84 +63,10 @@ class ChannelHost:
         self.channels = Channels(json, binder, hub)
         self.mailboxes = Mailboxes(settings, hub)
 
-    # --- declaration ----------------------------------------------------------------------------
+    # --- what there is --------------------------------------------------------------------------
 
-    @overload
-    def channel(
-        self,
-        name: str,
-        *,
-        model: type[T],
-        history: History | None = None,
-        presence: bool | Presence = False,
-        mode: Mode = "stream",
-        overflow: Overflow | None = None,
-        max_subscribers: int | None = None,
-        token: Jwt | None = None,
-    ) -> Channel[T]: ...
-
-    @overload
-    def channel(
-        self,
-        name: str,
-        *,
-        model: None = None,
-        history: History | None = None,
-        presence: bool | Presence = False,
-        mode: Mode = "stream",
-        overflow: Overflow | None = None,
-        max_subscribers: int | None = None,
-        token: Jwt | None = None,
-    ) -> Channel[Any]: ...
-
-    def channel(
-        self,
-        name: str,
-        *,
-        model: type[Any] | None = None,
-        history: History | None = None,
-        presence: bool | Presence = False,
-        mode: Mode = "stream",
-        overflow: Overflow | None = None,
-        max_subscribers: int | None = None,
-        token: Jwt | None = None,
-    ) -> Channel[Any]:
-        """Declare a channel, or a family of channels whose names have parameters.
-
-        Without `on_subscribe` no client may subscribe, without `on_publish` none may publish; the
-        server's own code may both.
-
-        Args:
-            name: such as "news", "chat:{room}" or "game:{id:int}".
-            model: type of what is published; None: any JSON. Default None.
-            history: what is kept, so that who returns misses nothing; None: nothing, except in mode
-                "latest". Default None.
-            presence: whether it is told who is there; or a `Presence`. Default False.
-            mode: "stream", a series in which each publication counts; "ephemeral", good for the
-                moment, never kept; "latest", the newest of each key counts. Default "stream".
-            overflow: what a subscriber gets that reads too slowly: "catch_up" reads what it missed
-                from history when it can (default with history), "close" leaves it to the outbox of
-                the connection (default without), "drop" leaves out what finds no room (default
-                of "ephemeral"), "latest" sends the newest of each key (default of "latest").
-            max_subscribers: connections at most: with presence on all workers, else of each.
-            token: judges the tokens that clients need to subscribe, in dialects that carry them
-                (`Centrifugo`): the claim `channel` is the name of the channel and `sub` the user;
-                `on_subscribe` is then asked after it, where there is one. None: nobody needs a
-                token. Default None.
-
-        Raises:
-            RegistrationError: the name is taken or none, or options do not go together.
-        """
-        return self.channels.declare(
-            name,
-            model=model,
-            history=history,
-            presence=presence,
-            mode=mode,
-            overflow=overflow,
-            max_subscribers=max_subscribers,
-            token=token,
-        )
+    def _declare(self, channel: Channel[Any]) -> None:
+        self.channels.add(channel)
 
     def channel_named(self, name: str) -> NamedChannel[Any]:
         """Return the channel that is called `name`: `app.channel_named("chat:42")`.

@@ -77,9 +77,11 @@ class Channel(Generic[T]):
     Call it with the parameters of its name to get one channel: `chat(room="42")`.
     """
 
+    decode: Callable[[bytes], Any]
+    """Makes what was published of its JSON."""
+
     def __init__(
         self,
-        host: Host,
         template: str,
         *,
         model: type[T] | None = None,
@@ -92,19 +94,54 @@ class Channel(Generic[T]):
     ) -> None:
         where = f"channel({template!r})"
         self.where = where
-        self.host = host
         self.template = ChannelTemplate(template, where)
         self.model: Any = model
-        self.decode = host.json.decoder(Any if model is None else model)
         self.max_subscribers = _checked_count(max_subscribers, where)
         self.token = _checked_token(token, where)
         """Judges the token that who subscribes must have; None: nobody needs one."""
         self.rules = _rules(where, history, presence, mode, overflow)
-        self.may_subscribe: Plan | None = None
+        self._host: Host | None = None
+        self._functions: dict[str, tuple[Callable[..., Any], LocalNames]] = {}
+        self._plans: dict[str, Plan] = {}
+
+    @property
+    def host(self) -> Host:
+        """What it needs of the application.
+
+        Raises:
+            StateError: it belongs to none.
+        """
+        if self._host is None:
+            raise StateError(f"{self!r} belongs to no application: include its router first")
+        return self._host
+
+    def bind(self, host: Host) -> None:
+        """Make it a channel of an application.
+
+        Raises:
+            RegistrationError: it is one of another, or a function of it cannot work.
+        """
+        if self._host is not None:
+            raise RegistrationError(self.where, "it belongs to another application")
+        self.decode = host.json.decoder(Any if self.model is None else self.model)
+        for kind, (function, names) in self._functions.items():
+            self._plans[kind] = host.compile_hook(self, function, kind, names)
+        self._host = host
+
+    @property
+    def may_subscribe(self) -> Plan | None:
         """Decides who may subscribe; None: no client."""
-        self.may_publish: Plan | None = None
+        return self._plans.get("on_subscribe")
+
+    @property
+    def may_publish(self) -> Plan | None:
         """Decides what clients publish; None: nothing."""
-        self.unsubscribed: Plan | None = None
+        return self._plans.get("on_publish")
+
+    @property
+    def unsubscribed(self) -> Plan | None:
+        """Runs after a subscription has ended."""
+        return self._plans.get("on_unsubscribe")
 
     def __repr__(self) -> str:
         return f"<Channel {self.template.text}>"
@@ -129,7 +166,7 @@ class Channel(Generic[T]):
         Raises:
             RegistrationError: there is one already, or a parameter cannot be filled.
         """
-        self.may_subscribe = self._hook(self.may_subscribe, function, "on_subscribe")
+        self._add("on_subscribe", function)
         return function
 
     def on_publish(self, function: F) -> F:
@@ -142,7 +179,7 @@ class Channel(Generic[T]):
         Raises:
             RegistrationError: there is one already, or a parameter cannot be filled.
         """
-        self.may_publish = self._hook(self.may_publish, function, "on_publish")
+        self._add("on_publish", function)
         return function
 
     def on_unsubscribe(self, function: F) -> F:
@@ -151,14 +188,17 @@ class Channel(Generic[T]):
         Raises:
             RegistrationError: there is one already, or a parameter cannot be filled.
         """
-        self.unsubscribed = self._hook(self.unsubscribed, function, "on_unsubscribe")
+        self._add("on_unsubscribe", function)
         return function
 
-    def _hook(self, old: Plan | None, function: Callable[..., Any], kind: str) -> Plan:
+    def _add(self, kind: str, function: Callable[..., Any]) -> None:
+        where, old = f"{self.where}.{kind}", self._functions.get(kind)
         if old is not None:
-            where = f"{self.where}.{kind}"
-            raise RegistrationError(where, f"{name_of(old.function)} is registered already")
-        return self.host.compile_hook(self, function, kind, local_names(function, depth=3))
+            raise RegistrationError(where, f"{name_of(old[0])} is registered already")
+        names = local_names(function, depth=3)
+        if self._host is not None:
+            self._plans[kind] = self._host.compile_hook(self, function, kind, names)
+        self._functions[kind] = function, names
 
 
 class NamedChannel(Generic[T]):

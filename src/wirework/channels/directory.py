@@ -53,18 +53,19 @@ class Channels:
     def __len__(self) -> int:
         return len(self._families)
 
-    def declare(self, template: str, **options: Any) -> Channel[Any]:
-        """Add a channel or a family of channels.
+    def add(self, family: Channel[Any]) -> None:
+        """Add a channel or a family of channels; one that is here already stays.
 
         Raises:
-            RegistrationError: its name is taken, or an option cannot work.
+            RegistrationError: its name is taken, or a function of it cannot work.
         """
-        family: Channel[Any] = Channel(self, template, **options)
+        if any(family is other for other in self._families):
+            return
         for other in self._families:
             if other.template.overlaps(family.template):
                 raise RegistrationError(family.where, f"{other.where} has these names")
+        family.bind(self)
         self._families.append(family)
-        return family
 
     async def start(self) -> None:
         """Start the hub, and tell who publishes from outside which channels there are.

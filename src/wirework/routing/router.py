@@ -13,6 +13,7 @@ from ..errors import RegistrationError
 from ..security.auth import Auth
 from ..security.permissions import Requires
 from ..session import Middleware
+from .channels import ChannelRouter
 from .events import Events
 from .paths import PathTemplate
 from .routes import (
@@ -33,8 +34,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type[Controller])
 
 
-class Router:
-    """A group of routes, added to an application with `app.include(router)`.
+class Router(ChannelRouter):
+    """A group of routes and channels, added to an application with `app.include(router)`.
 
     Args:
         prefix: put before every path of the router; may have parameters.
@@ -57,6 +58,7 @@ class Router:
         allowed_origins: Sequence[str] | None = None,
         require_origin: bool | None = None,
     ) -> None:
+        super().__init__()
         where = type(self).__name__
         check_dialect(where, dialect)
         check_auth(where, auth)
@@ -70,7 +72,6 @@ class Router:
         self._routes: list[WebSocketRoute | HttpRoute] = []
         self._methods: list[WebSocketRoute] = []
         """Routes of methods, whose class is not complete yet."""
-        self._is_included = False
 
     # --- WebSockets -----------------------------------------------------------------------------
 
@@ -400,16 +401,19 @@ class Router:
     # --- composition ----------------------------------------------------------------------------
 
     def include(self, router: Router, *, prefix: str = "") -> None:
-        """Add the routes of `router`, their paths behind `prefix`.
+        """Add the routes of `router`, their paths behind `prefix`, and its channels.
 
         Raises:
-            RegistrationError: a route of it cannot work here, or its path or name is taken.
+            RegistrationError: a route or a channel of it cannot work here, or its path or name is
+                taken.
         """
         if not isinstance(router, Router):
             raise RegistrationError("include", f"expected a Router, got {router!r}")
         if router is self:
             raise RegistrationError("include", "a router cannot include itself")
         router.check_methods()
+        for channel in router._channels:
+            self._declare(channel)
         for route in router._routes:
             self._add(router._with_defaults(route, prefix))
         router._is_included = True
