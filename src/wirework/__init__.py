@@ -45,6 +45,7 @@ from .security.jwks import RemoteKeys
 from .security.jwt import Jwt
 from .security.keys import JwkSet
 from .security.redis_sessions import RedisSessions
+from .security.redis_tickets import RedisTickets
 from .security.session_store import MemorySessions, SessionStore
 from .security.sessions import Session
 from .security.sources import Bearer, QueryToken, SessionUser, SubprotocolToken, Ticket
@@ -93,6 +94,7 @@ __all__ = [
     "QueryToken",
     "Received",
     "RedisSessions",
+    "RedisTickets",
     "Refuse",
     "RegistrationError",
     "Reject",

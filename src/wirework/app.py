@@ -51,6 +51,7 @@ from .websocket import WebSocket
 if TYPE_CHECKING:
     from .observe import Metrics
     from .security.session_store import SessionStore
+    from .security.tickets import TicketStore
 
 __all__ = ["App"]
 
@@ -75,6 +76,8 @@ class App(ChannelHost, SessionHost, Router):
         allowed_origins: browsers' origins that may connect besides the application's own.
         sessions: where sessions are kept, such as `MemorySessions()`; None: in their signed
             cookies. Needs a `secret_key`.
+        tickets: what remembers which tickets were used, such as `RedisTickets(url)`; None: the
+            memory of this process, so that with several workers one is good once in each.
         metrics: what counts connections, messages and limits for Prometheus; True is `Metrics()`.
             None: nobody counts, and it costs nothing. Default None.
         broker: a broker of your own, or what the setting `broker` says: "redis://...".
@@ -98,6 +101,7 @@ class App(ChannelHost, SessionHost, Router):
         lifespan: Lifespan | None = None,
         allowed_origins: Sequence[str] | None = None,
         sessions: SessionStore | None = None,
+        tickets: TicketStore | None = None,
         metrics: Metrics | bool | None = None,
         broker: Broker | str | None = None,
         **options: Any,
@@ -121,7 +125,7 @@ class App(ChannelHost, SessionHost, Router):
         self.exception_handlers = ExceptionHandlers()
         self._lifespan = lifespan
         self._other = http
-        self._open_sessions(self.settings, sessions)
+        self._open_sessions(self.settings, sessions, tickets)
         self._reception = Reception(self, self.settings, self._keeper)
         self._table = self._reception.table
         self._fallbacks = Fallbacks(self.json)

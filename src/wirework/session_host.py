@@ -13,7 +13,7 @@ from .types import ASGIApp, HeaderList
 if TYPE_CHECKING:
     from .security.keepers import SessionKeeper
     from .security.session_store import SessionStore
-    from .security.tickets import Tickets
+    from .security.tickets import Tickets, TicketStore
 
 __all__ = ["SessionHost"]
 
@@ -26,9 +26,17 @@ class SessionHost:
     """What keeps the sessions; None: their cookies do."""
     _keeper: SessionKeeper | None
 
-    def _open_sessions(self, settings: Settings, store: SessionStore | None) -> None:
+    def _open_sessions(
+        self, settings: Settings, store: SessionStore | None, tickets: TicketStore | None
+    ) -> None:
+        if tickets is not None and not callable(getattr(tickets, "spend", None)):
+            raise SettingsError(
+                "tickets: expected a TicketStore, such as RedisTickets(url), with the method"
+                f" spend; got {tickets!r}"
+            )
         self.sessions = store
         self._keeper = _keeper(settings, store)
+        self._ticket_store = tickets
         self._tickets: Tickets | None = None
 
     @property
@@ -43,7 +51,7 @@ class SessionHost:
                 raise SettingsError("tickets are signed: give the application a secret_key")
             from .security.tickets import Tickets
 
-            self._tickets = Tickets(self.settings.secret_key)
+            self._tickets = Tickets(self.settings.secret_key, store=self._ticket_store)
         return self._tickets
 
     async def session_headers(self, handshake: Handshake) -> HeaderList:

@@ -16,7 +16,7 @@ from tests.faults.served import TRANSPORTS, Served, served, until
 from tests.wire.raw import RawClient, frame, handshake, raw_client
 
 OWN = ("native", "asgi")
-"""Where Wirework waits for the head of a request; Granian has a deadline of its own, of 30 s."""
+"""Where a peer that says nothing at all is noticed; Granian waits for it for ever."""
 
 SLOW = (b"", b"G", b"GET /echo HTTP/1.1\r\nHost: x\r\nX-A: ")
 """What slow peers have sent so far."""
@@ -68,6 +68,16 @@ async def test_five_hundred_peers_that_say_nothing_are_gone_in_time(
             await asyncio.gather(*slow)
             await until(lambda: server.descriptors <= before)
             assert await server.is_alive()
+
+
+@pytest.mark.parametrize("data", SLOW[1:], ids=["a byte", "a header"])
+async def test_granian_is_told_how_long_a_request_may_take(data: bytes, tmp_path: Path) -> None:
+    """A13: by `wirework run`; its own deadline is 30 s."""
+    with served("rsgi", tmp_path / "log", handshake_timeout=1) as server:
+        async with raw_client(server.port) as client:
+            await client.send(data)
+            assert await client.rest() == b""
+        assert await server.is_alive()
 
 
 async def knock(server: Served) -> bytes:

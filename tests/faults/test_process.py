@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,23 @@ async def test_a_full_disk_below_the_log_harms_nobody(tmp_path: Path) -> None:
         assert (tmp_path / "log").stat().st_size == 2000
         assert await server.is_alive()
         server.process.kill()  # at its end nothing could be written either, such as coverage
+
+
+async def test_a_log_that_nobody_reads_harms_nobody(tmp_path: Path) -> None:
+    """H4: its pipe is full after a few lines; all of them come when it is read again."""
+    log = tmp_path / "log"
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    with served("native", log) as server:
+        for _ in range(300):
+            await server.answer(REFUSED["a6 no colon"])
+        assert await server.is_alive()
+        said = b""
+        while said.count(b"request") < 300:
+            with suppress(BlockingIOError):
+                said += os.read(reader, 65_536)
+            await asyncio.sleep(0)
+        log.unlink()
+        log.touch()  # for who looks for tracebacks
+    os.close(reader)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets import ConnectionClosed, connect
 
 from tests.faults.served import Served, served
 from tests.wire.raw import frame, handshake, raw_client
@@ -127,3 +128,21 @@ async def test_an_option_of_time_changes_what_peers_see(name: str, tmp_path: Pat
     settings, probe, expected = SLOW[name]
     with served("native", tmp_path / "log", **settings) as server:
         assert await probe(server) == expected
+
+
+@pytest.mark.parametrize("more", [1, 18 * 2**20], ids=["the setting", "twice the setting"])
+async def test_a_message_may_be_larger_than_uvicorn_takes_by_itself(
+    more: int, tmp_path: Path
+) -> None:
+    """C1: its own limit is 16 MiB; what is over the setting is refused, by whomever."""
+    size = 17 * 2**20
+    with served("asgi", tmp_path / "log", max_message_size=size, outbox_bytes=2 * size) as server:
+        url = f"ws://{server.authority}/echo"
+        async with connect(url, max_size=None, compression=None) as ws:
+            await ws.send(bytes(size))
+            assert await ws.recv() == bytes(size)
+            with suppress(ConnectionClosed):
+                await ws.send(bytes(size + more))
+            with pytest.raises(ConnectionClosed):
+                await ws.recv()
+        assert ws.close_code == 1009

@@ -14,8 +14,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..app import App
 from ..channels.directory import Channels
 from ..security.session_store import MemorySessions
+from ..security.sources import Ticket
+from ..security.tickets import UsedTickets
 from ..settings import Settings
 from ..shutdown import IMMEDIATE
 
@@ -26,6 +29,8 @@ _HTTP = "wirework.transports.native:HttpProtocol"
 _DEFAULTS = Settings()
 _MARGIN = 6.0
 """Seconds beyond `drain_timeout`, for cleanup and disconnect hooks."""
+_UVICORN_LARGEST = 16 * 1024 * 1024
+"""Bytes of a message that Uvicorn takes if it is not told."""
 _RELOAD = 2
 """Seconds for all of it where the server starts again because of a change."""
 
@@ -67,6 +72,7 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
     app = load(options.app)
     _check_proxies(app, options)
     _check_sessions(app, options)
+    _check_tickets(app, options)
     _check_broker(app, options)
     if options.port == 0:
         options = msgspec.structs.replace(options, port=_free_port(options.host))
@@ -76,9 +82,9 @@ def serve(options: Options, say: Callable[[str], None]) -> None:
         os.environ[IMMEDIATE] = "1"
     seconds = _RELOAD if options.reload else stop_timeout(app)
     if options.server == "granian":
-        _run_granian(options, stop_timeout=seconds)
+        _run_granian(options, app, stop_timeout=seconds)
     else:
-        _run_uvicorn(options, stop_timeout=seconds, has_own_proxies=_trusts_proxies(app))
+        _run_uvicorn(options, app, stop_timeout=seconds)
 
 
 def describe(app: Any, options: Options) -> list[str]:
@@ -157,6 +163,22 @@ def _check_sessions(app: Any, options: Options) -> None:
         )
 
 
+def _check_tickets(app: Any, options: Options) -> None:
+    if options.workers > 1 and isinstance(app, App) and _forgets_tickets(app):
+        raise RunError(
+            "each worker remembers for itself which tickets were used, so one would be good once in"
+            " each; leave out --workers, or give App tickets=RedisTickets(url)"
+        )
+
+
+def _forgets_tickets(app: App) -> bool:
+    """Whether a route takes tickets that only this process knows to be used."""
+    gates = (target.gate for _, target in app.websocket_routes() if target.gate is not None)
+    sources = (source for gate in gates for source in gate.auth.sources)
+    tickets = (each.tickets or app.tickets for each in sources if isinstance(each, Ticket))
+    return any(isinstance(each.store, UsedTickets) for each in tickets)
+
+
 def _check_broker(app: Any, options: Options) -> None:
     channels = getattr(app, "channels", None)
     if options.workers == 1 or not isinstance(channels, Channels):
@@ -179,6 +201,24 @@ def stop_timeout(app: Any) -> int:
     return math.ceil(getattr(settings, "drain_timeout", _DEFAULTS.drain_timeout) + _MARGIN)
 
 
+def _head_timeout(app: Any) -> int:
+    """Return the milliseconds within which the head of a request must have come."""
+    settings = getattr(app, "settings", None)
+    seconds = getattr(settings, "handshake_timeout", _DEFAULTS.handshake_timeout)
+    return math.ceil(seconds * 950)  # it ends them a little late
+
+
+def _largest_frame(app: Any) -> int:
+    """Return above which size Uvicorn itself refuses a message: twice what any route takes.
+
+    Messages below that are refused, counted and answered by the application.
+    """
+    if type(app) is not App:
+        return _UVICORN_LARGEST
+    sizes = [target.settings.max_message_size for _, target in app.websocket_routes()]
+    return 2 * max(sizes) if sizes else _UVICORN_LARGEST
+
+
 def _free_port(host: str) -> int:
     """Choose the port here, so that what is said of it is true, also with several workers."""
     try:
@@ -193,7 +233,7 @@ def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _run_uvicorn(options: Options, *, stop_timeout: int, has_own_proxies: bool) -> None:
+def _run_uvicorn(options: Options, app: Any, *, stop_timeout: int) -> None:
     from . import with_uvicorn
 
     is_native = options.carrier == "native"
@@ -206,6 +246,7 @@ def _run_uvicorn(options: Options, *, stop_timeout: int, has_own_proxies: bool) 
         loop="uvloop" if _has("uvloop") else "asyncio",
         http=_HTTP if _has("httptools") else "auto",
         ws=_NATIVE if is_native else "auto",
+        ws_max_size=_UVICORN_LARGEST if is_native else _largest_frame(app),
         ws_per_message_deflate=False,
         access_log=options.access_log,
         log_level="warning" if not options.access_log else "info",
@@ -213,13 +254,14 @@ def _run_uvicorn(options: Options, *, stop_timeout: int, has_own_proxies: bool) 
         ssl_certfile=None if options.ssl_certfile is None else str(options.ssl_certfile),
         ssl_keyfile=None if options.ssl_keyfile is None else str(options.ssl_keyfile),
         root_path=options.root_path,
-        proxy_headers=not has_own_proxies,
+        proxy_headers=not _trusts_proxies(app),
         forwarded_allow_ips=options.forwarded_allow_ips,
     )
 
 
-def _run_granian(options: Options, *, stop_timeout: int) -> None:
+def _run_granian(options: Options, app: Any, *, stop_timeout: int) -> None:
     from granian.constants import Interfaces
+    from granian.http import HTTP1Settings
 
     from . import with_granian
 
@@ -235,4 +277,5 @@ def _run_granian(options: Options, *, stop_timeout: int) -> None:
         ssl_key=options.ssl_keyfile,
         url_path_prefix=options.root_path or None,
         workers_kill_timeout=stop_timeout,
+        http1_settings=HTTP1Settings(header_read_timeout=_head_timeout(app)),
     )

@@ -14,6 +14,7 @@ from uvicorn import Config, Server
 from uvicorn.supervisors import ChangeReload, Multiprocess, multiprocess
 
 from ..app import App
+from .logs import write_in_a_thread
 
 __all__ = ["run"]
 
@@ -70,9 +71,10 @@ class _Server(Server):
         self.should_exit = True
 
     async def startup(self, sockets: Any = None) -> None:
-        """Start."""
+        """Start; a log that nobody reads must not stop the event loop from here on."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        write_in_a_thread()
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Stop; Uvicorn's own WebSocket classes would end every connection at once."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from ..errors import SettingsError
+from .redis_client import client_of
 
 __all__ = ["RedisSessions"]
 
@@ -49,20 +49,7 @@ class RedisSessions:
     def __init__(
         self, url: str, *, prefix: str = "wirework:session:", timeout: float = 5.0
     ) -> None:
-        try:
-            from redis import asyncio as redis
-        except ImportError as error:
-            raise SettingsError(
-                "RedisSessions needs redis: pip install 'wirework[redis]'"
-            ) from error
-        try:
-            self._redis: Any = redis.from_url(
-                url, decode_responses=True, socket_timeout=timeout, socket_connect_timeout=timeout
-            )
-        except ValueError:
-            raise SettingsError(
-                "RedisSessions: expected redis://, rediss:// or unix:// and an address"
-            ) from None
+        self._redis = client_of(url, "RedisSessions", timeout)
         self._prefix = prefix
         self._update = self._redis.register_script(_UPDATE)
         self._rename = self._redis.register_script(_RENAME)

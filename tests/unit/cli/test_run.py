@@ -85,15 +85,31 @@ def test_a_combination_that_cannot_work_is_refused_before_anything_is_loaded(
     assert said == []
 
 
-def test_sessions_in_the_memory_of_one_process_are_refused_with_several_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+KEY = "k" * 32
+ALONE = {
+    "sessions": (
+        "from wirework import App, MemorySessions\n"
+        f"app = App(secret_key={KEY!r}, sessions=MemorySessions())\n",
+        "MemorySessions knows the sessions of one process alone",
+    ),
+    "tickets": (
+        "from wirework import App, Ticket\n"
+        f"app = App(secret_key={KEY!r}, auth=Ticket())\n"
+        "@app.ws('/x')\ndef say(text: str) -> str: ...\n",
+        "each worker remembers for itself which tickets were used",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_what_one_process_knows_alone_is_refused_with_several_workers(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = "from wirework import App, MemorySessions\n"
-    text += f"app = App(secret_key={'k' * 32!r}, sessions=MemorySessions())\n"
-    (tmp_path / "remembering.py").write_text(text)
+    text, words = ALONE[kind]
+    (tmp_path / f"alone_{kind}.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     said: list[str] = []
-    with pytest.raises(RunError, match="MemorySessions knows the sessions of one process alone"):
-        serve(Options(app="remembering:app", workers=2, transport="asgi"), said.append)
+    with pytest.raises(RunError, match=words):
+        serve(Options(app=f"alone_{kind}:app", workers=2, transport="asgi"), said.append)
     assert said == []

@@ -1,0 +1,100 @@
+"""Log lines that leave in a thread: in order, bounded, and not lost where they need not be."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO, cast
+
+from wirework.cli.logs import Backlog
+
+SCRIPT = """
+import logging, sys
+from wirework.cli.logs import write_in_a_thread
+own = logging.StreamHandler(sys.stdout)
+own.setFormatter(logging.Formatter("own %(message)s"))
+logging.getLogger("a").addHandler(own)
+logging.getLogger("a").propagate = False
+write_in_a_thread()
+for number in range(1000):
+    logging.getLogger("a").error("a%d", number)
+    logging.getLogger("b").warning("b%d", number)
+logging.getLogger("b").info("never")
+"""
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[int, TextIO]]:
+    """A pipe with room for a page."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    with os.fdopen(writer, "w") as stream:
+        yield reader, stream
+        os.close(reader)
+
+
+def read_until(reader: int, end: str) -> str:
+    said = ""
+    while not said.endswith(end):
+        said += os.read(reader, 1000).decode()
+    return said
+
+
+def test_a_writer_waits_for_nobody_and_everything_comes_in_order() -> None:
+    with pipe() as (reader, stream):
+        backlog = Backlog(stream)
+        lines = [f"line {number}\n" for number in range(5000)]
+        for line in lines:
+            backlog.write(line)
+        assert read_until(reader, lines[-1]) == "".join(lines)
+
+
+def test_what_finds_no_room_is_counted_and_said() -> None:
+    with pipe() as (reader, stream):
+        backlog = Backlog(stream, room=10_000)
+        for _ in range(100):
+            backlog.write("x" * 999 + "\n")
+        said, lost = "", 0
+        while lost + said.count("x\n") < 100:
+            said += os.read(reader, 1000).decode()
+            lost = sum(map(int, re.findall(r"^(\d+) lines of the log were lost.*\n", said, re.M)))
+    assert lost + said.count("x\n") == 100
+    assert lost >= 100 - 10 - 4 - 2  # the room, the pipe, and those between
+
+
+def test_a_stream_without_a_reader_harms_nobody() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    backlog = Backlog(cast(TextIO, os.fdopen(writer, "w", buffering=1)))
+    for _ in range(3):
+        backlog.write("gone\n")
+        backlog.drain(5)
+
+
+def test_a_process_that_ends_says_everything_first() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout.splitlines() == [f"own a{number}" for number in range(1000)]
+    assert ended.stderr.splitlines() == [f"b{number}" for number in range(1000)]
+
+
+def test_a_backlog_says_whether_it_is_a_terminal() -> None:
+    with pipe() as (_, stream):
+        assert not Backlog(stream).isatty()
+        assert Backlog(stream).writable()
+
+
+def test_handlers_with_a_stream_of_their_own_keep_it() -> None:
+    script = SCRIPT.replace("sys.stdout)", "open('/dev/null', 'w'))") + "print(own.stream.name)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "/dev/null\n"
+    assert logging.lastResort is not None
