@@ -115,9 +115,8 @@ class App(ChannelHost, SessionHost, Router):
         if isinstance(broker, str):
             options["broker"] = broker
         self.settings = _settings(settings, options)
-        self.json: JsonAdapter = adapter_of(
-            self.settings.json if json is None or isinstance(json, str) else json
-        )
+        named = self.settings.json if json is None or isinstance(json, str) else json
+        self.json: JsonAdapter = adapter_of(named, self.settings.max_json_depth)
         self.state = State()
         """A place for the application's own values."""
         self.overrides: dict[Callable[..., Any], Callable[..., Any]] = {}

@@ -57,6 +57,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     max_message_size: Annotated[int, rules.SIZE] = 64 * 1024
     """Bytes of the largest message taken, after decompression; over it 1009. Default 65,536."""
 
+    max_json_depth: Annotated[int | None, rules.LIMIT] = None
+    """Arrays and objects inside each other in JSON that is taken; what is deeper is malformed;
+    None: as deep as the parsers go, about 1,000. Default None."""
+
     max_body_size: Annotated[int, rules.SIZE] = 1024 * 1024
     """Bytes of the largest HTTP body that parameters are filled from; over it 413. Default
     1,048,576."""

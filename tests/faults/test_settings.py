@@ -134,7 +134,7 @@ async def test_an_option_of_time_changes_what_peers_see(name: str, tmp_path: Pat
 async def test_a_message_may_be_larger_than_uvicorn_takes_by_itself(
     more: int, tmp_path: Path
 ) -> None:
-    """C1: its own limit is 16 MiB; what is over the setting is refused, by whomever."""
+    """H7: its own limit is 16 MiB; what is over the setting is refused, by whomever."""
     size = 17 * 2**20
     with served("asgi", tmp_path / "log", max_message_size=size, outbox_bytes=2 * size) as server:
         url = f"ws://{server.authority}/echo"

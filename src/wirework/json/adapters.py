@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from ..errors import SettingsError
 from .base import JsonAdapter
+from .depth import Shallow
 from .encoding import UNENCODABLE, encode, explain, to_builtins
 from .plan import FAILURES, plan_of
 
@@ -135,21 +136,26 @@ class StdlibAdapter(_Adapter):
         return _parsing_decoder(type, _parse, None)
 
 
-def adapter_of(name_or_adapter: str | JsonAdapter) -> JsonAdapter:
+def adapter_of(name_or_adapter: str | JsonAdapter, depth: int | None = None) -> JsonAdapter:
     """Return the adapter of that name; an adapter is returned as it is.
+
+    Args:
+        name_or_adapter: one or the other.
+        depth: arrays and objects inside each other that it takes; None: as many as its parser does.
 
     Raises:
         SettingsError: no such adapter, or its package is not installed.
     """
-    if not isinstance(name_or_adapter, str):
-        return name_or_adapter
+    adapter = _named(name_or_adapter) if isinstance(name_or_adapter, str) else name_or_adapter
+    return adapter if depth is None else Shallow(adapter, depth)
+
+
+def _named(name: str) -> JsonAdapter:
     try:
-        adapter = _ADAPTERS[name_or_adapter]
+        adapter = _ADAPTERS[name]
     except KeyError:
-        choices = ", ".join(repr(name) for name in _ADAPTERS)
-        raise SettingsError(
-            f"JSON adapter: expected one of {choices}, got {name_or_adapter!r}"
-        ) from None
+        choices = ", ".join(map(repr, _ADAPTERS))
+        raise SettingsError(f"JSON adapter: expected one of {choices}, got {name!r}") from None
     return adapter()
 
 
