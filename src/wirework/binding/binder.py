@@ -7,62 +7,25 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, NewType, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 from uuid import UUID
 
 from ..errors import RegistrationError
 from ..json import JsonAdapter
 from ..types import Body
+from .complaints import Complaints, type_name
 from .depends import Dependency, Depends, Lifetime, kind_of
+from .extras import Extra, is_subclass
 from .forms import is_model
 from .payload import Mode, PayloadPlan
 from .plan import Context, Getter, Plan
 from .signatures import LocalNames, name_of, parameters_of
-from .sources import Path, Payload, Reader, Source
-from .validators import Checks, Validate, validates
+from .sources import Path, Payload, Reader, Source, is_marked_payload
+from .validators import Checks, Validate
 
 __all__ = ["Binder", "Extra"]
 
 _EMPTY: Any = inspect.Parameter.empty
-
-
-class Extra(NamedTuple):
-    """A parameter that only some functions may take, by its name or its type.
-
-    A parameter of its name that is annotated with another type is the payload's, unless `is_sure`:
-    then it is refused.
-    """
-
-    kind: Any
-    get: Getter
-    is_per_message: bool = False
-    """Whether there is one only while a message with a payload is handled."""
-    is_of_message: bool = False
-    """Whether it is another one for each message, so that nothing that lasts may keep it."""
-    takes_any: bool = True
-    """Whether it may be annotated `Any`: not where that may be a payload's."""
-    is_sure: bool = False
-    may_be: tuple[Any, ...] | None = ()
-    """Types that it may have, so that no message may fill a parameter of one; None: unknown."""
-
-    def is_at_risk(self, annotation: Any) -> bool:
-        """Whether a parameter of another name, annotated like this, may be meant to take it."""
-        if self.may_be is None:
-            return is_model(annotation)
-        kinds = [kind for each in self.may_be for kind in _members(each)]
-        return any(each in kinds and _is_own(each) for each in _members(annotation))
-
-    def fits(self, annotation: Any) -> bool:
-        """Whether a parameter of its name, annotated like this, takes it."""
-        if annotation is _EMPTY:
-            return True
-        if annotation in (Any, object):
-            return self.takes_any
-        wanted, given = _members(annotation), _members(self.kind)
-        return self.kind is object or all(
-            any(each == kind or _is_subclass(each, kind) for kind in wanted) for each in given
-        )
 
 
 class Binder:
@@ -87,6 +50,7 @@ class Binder:
         self.types = types
         self.names = names
         self.overrides = overrides
+        self.complaints = Complaints(is_http="ws" not in names)
 
     def compile(
         self,
@@ -129,6 +93,7 @@ class _Compilation:
         names: LocalNames,
     ) -> None:
         self.binder = binder
+        self.complaints = binder.complaints
         self.where = where
         self.path = path
         self.extra = extra
@@ -145,8 +110,9 @@ class _Compilation:
         elif plan.needs_call:
             raise RegistrationError(
                 plan.where,
-                f"it takes 'data', or depends on what does, but there is no {self._payload} here",
-                self._way_to_payload,
+                f"it takes 'data', or depends on what does, but there is no "
+                f"{self.complaints.payload} here",
+                self.complaints.way_to_payload,
             )
         return plan
 
@@ -166,7 +132,7 @@ class _Compilation:
         finally:
             self.within.pop()
         if scope == "connection":
-            self._check_lasting(plan)
+            self.complaints.check_lasting(plan)
         return plan
 
     def _start(
@@ -182,15 +148,15 @@ class _Compilation:
         for parameter in parameters_of(function, where, self.names):
             getter = self._getter(parameter, plan, has_payload)
             if getter is not None or not has_payload:
-                self._check_unchecked(plan, parameter)
+                self.complaints.check_unchecked(plan, parameter)
             if getter is None:
-                self._check_reserved(plan, parameter)
+                self.complaints.check_reserved(plan, parameter)
                 if has_payload:
-                    self._check_not_sure(plan, parameter)
+                    self.complaints.check_not_sure(plan, parameter, self.extra)
                     rest.append(parameter)
                     getter = _from_payload(parameter.name)
                 elif parameter.default is _EMPTY:
-                    raise self._unfillable(plan, parameter)
+                    raise self.complaints.unfillable(plan, parameter)
                 else:
                     getter = _from_default(parameter.default)
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
@@ -219,7 +185,7 @@ class _Compilation:
             plan.reads_message = plan.reads_message or extra.is_of_message
             return extra.get
         for known, getter in self.binder.types.items():
-            if bare is known or _is_subclass(bare, known):
+            if bare is known or is_subclass(bare, known):
                 return getter
         if name in self.path:
             return self._path(name, annotation, plan)
@@ -234,12 +200,11 @@ class _Compilation:
         if named is not None and named.is_sure:
             raise RegistrationError(
                 plan.where,
-                f"parameter {name!r} is annotated {_type_name(annotation)}, "
-                f"but it would be given {_type_name(named.kind)}",
+                f"parameter {name!r} is annotated {type_name(annotation)}, "
+                f"but it would be given {type_name(named.kind)}",
                 "annotate it so, or choose another name for what the message carries",
             )
-        own = [each for each in self.extra.values() if _is_own(each.kind)]
-        return next((each for each in own if _members(annotation) == [each.kind]), None)
+        return next((each for each in self.extra.values() if each.is_known_by(annotation)), None)
 
     def _marked(self, parameter: inspect.Parameter, plan: Plan) -> Getter | None:
         annotation, *markers = get_args(parameter.annotation)
@@ -264,7 +229,7 @@ class _Compilation:
         if is_model(annotation):
             raise RegistrationError(
                 plan.where,
-                f"parameter {parameter.name!r} is annotated {_type_name(annotation)}, "
+                f"parameter {parameter.name!r} is annotated {type_name(annotation)}, "
                 f"but a {source.place} value is one text",
                 "take each value by itself, or make the type with Depends",
             )
@@ -290,7 +255,7 @@ class _Compilation:
             remedy = f"write {{{name}:{wanted}}} in the path" if wanted else ""
             raise RegistrationError(
                 plan.where,
-                f"parameter {name!r} is annotated {_type_name(annotation)}, "
+                f"parameter {name!r} is annotated {type_name(annotation)}, "
                 f"but the path gives {kind.__name__}",
                 remedy or f"annotate it as {kind.__name__}",
             )
@@ -320,7 +285,7 @@ class _Compilation:
     def _add_payload(
         self, plan: Plan, rest: list[inspect.Parameter], body: Body, mode: Mode | None
     ) -> None:
-        marked = [each for each in rest if _is_marked_payload(each.annotation)]
+        marked = [each for each in rest if is_marked_payload(each.annotation)]
         if marked and len(rest) > 1:
             others = ", ".join(repr(each.name) for each in rest if each not in marked[:1])
             raise RegistrationError(
@@ -378,89 +343,9 @@ class _Compilation:
         finally:
             self.extra = outer
 
-    def _check_unchecked(self, plan: Plan, parameter: inspect.Parameter) -> None:
-        """Refuse a `Validate` that would never run."""
-        if validates(parameter.annotation):
-            raise RegistrationError(
-                plan.where,
-                f"parameter {parameter.name!r} has a Validate, which runs on a {self._payload} "
-                "only, and it is filled from elsewhere",
-                "check it in a function that Depends calls, and raise Reject there",
-            )
-
-    def _check_not_sure(self, plan: Plan, parameter: inspect.Parameter) -> None:
-        """Refuse to fill from a message what may be meant to be the user."""
-        annotation = parameter.annotation
-        if _is_marked_payload(annotation):
-            return
-        for name, extra in self.extra.items():
-            if extra.is_sure and extra.is_at_risk(annotation):
-                raise RegistrationError(
-                    plan.where,
-                    f"parameter {parameter.name!r} is annotated {_type_name(annotation)}, which "
-                    f"may be the {name}, but the client would fill it",
-                    f"call it {name!r}, say what verify returns (-> User | None), or mark what "
-                    "the message carries: Annotated[..., Payload()]",
-                )
-
-    def _check_reserved(self, plan: Plan, parameter: inspect.Parameter) -> None:
-        annotation = parameter.annotation
-        name = getattr(annotation, "__name__", "")
-        if name not in _RESERVED or is_model(annotation):
-            return
-        remedy = "take request: Request, imported from starlette.requests"
-        if not self._is_http:
-            is_socket = name == "WebSocket"
-            remedy = "import WebSocket from wirework" if is_socket else "take ws: WebSocket"
-        raise RegistrationError(
-            plan.where,
-            f"parameter {parameter.name!r} is annotated {_type_name(annotation)}",
-            remedy,
-        )
-
-    def _check_lasting(self, plan: Plan) -> None:
-        for nested in plan.dependencies:
-            if nested.scope == "message":
-                raise RegistrationError(
-                    plan.where,
-                    f"it lasts as long as the connection, but depends on "
-                    f"{name_of(nested.plan.function)}, which lasts one message",
-                    'give that scope="connection" too, or this scope="message"',
-                )
-        if plan.needs_call or plan.reads_message:
-            raise RegistrationError(
-                plan.where,
-                "it lasts as long as the connection, but reads the message",
-                'give it scope="message"',
-            )
-
-    def _unfillable(self, plan: Plan, parameter: inspect.Parameter) -> RegistrationError:
-        return RegistrationError(
-            plan.where,
-            f"parameter {parameter.name!r} ({_type_name(parameter.annotation)}) "
-            f"has nothing to be filled from: there is no {self._payload} here",
-            f"{self._way_to_payload}, or say where it comes from "
-            "(a path parameter, Annotated[..., Query() | Header() | Cookie() | Depends(...)])",
-        )
-
-    @property
-    def _is_http(self) -> bool:
-        return "ws" not in self.binder.names
-
-    @property
-    def _payload(self) -> str:
-        return "body" if self._is_http else "message payload"
-
-    @property
-    def _way_to_payload(self) -> str:
-        return "take it in a post" if self._is_http else "take ws: WebSocket and receive it"
-
 
 _CONVERTERS: Mapping[str, type] = {"str": str, "int": int, "float": float, "uuid": UUID}
 
-
-_RESERVED = frozenset({"WebSocket", "Request"})
-"""Types of other frameworks that are taken for ours, unless they are models of a payload."""
 
 _MEANT: Mapping[str, tuple[str, ...]] = {
     "websocket": ("ws", "request"),
@@ -484,20 +369,6 @@ class _PayloadField:
         return getattr(context.payload, self.name)
 
 
-def _members(annotation: Any) -> list[Any]:
-    """Return the types of a union, None aside, or the type itself."""
-    if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return [each for each in get_args(annotation) if each is not NoneType]
-    return [annotation]
-
-
-def _is_own(kind: Any) -> bool:
-    """Whether a parameter may be known by this type alone."""
-    return isinstance(kind, (type, NewType)) and kind.__module__ != "builtins"
-
-
 def _from_payload(name: str) -> Getter:
     return _PayloadField(name)
 
@@ -518,23 +389,5 @@ def _get_data(context: Context) -> Any:
     return context.data
 
 
-def _is_subclass(annotation: Any, known: type) -> bool:
-    if not isinstance(annotation, type) or not isinstance(known, type):
-        return False
-    if get_origin(annotation) or get_origin(known) or getattr(known, "_is_protocol", False):
-        return False
-    return issubclass(annotation, known)
-
-
 def _from_dependency(dependency: Dependency) -> Getter:
     return lambda context: dependency.value(context)
-
-
-def _is_marked_payload(annotation: Any) -> bool:
-    if get_origin(annotation) is not Annotated:
-        return False
-    return any(m is Payload or isinstance(m, Payload) for m in get_args(annotation)[1:])
-
-
-def _type_name(annotation: Any) -> str:
-    return getattr(annotation, "__qualname__", None) or str(annotation)

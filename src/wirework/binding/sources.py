@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from ..errors import Problem, ValidationError
 from .markers import Marker
@@ -11,7 +11,7 @@ from .markers import Marker
 if TYPE_CHECKING:
     from ..handshake import Handshake
 
-__all__ = ["Cookie", "Header", "Path", "Payload", "Query", "Source"]
+__all__ = ["Cookie", "Header", "Path", "Payload", "Query", "Source", "is_marked_payload"]
 
 _SEQUENCES = (list, tuple, set, frozenset)
 
@@ -111,3 +111,10 @@ class Reader:
     def _problem(self, kind: str, text: str, loc: list[str | int] | None = None) -> Problem:
         steps = [step for step in loc or [] if step != "__model__"]
         return {"loc": [self.source.place, self.name, *steps], "type": kind, "msg": text}
+
+
+def is_marked_payload(annotation: Any) -> bool:
+    """Whether an annotation says that the message, or the body, is this parameter."""
+    if get_origin(annotation) is not Annotated:
+        return False
+    return any(m is Payload or isinstance(m, Payload) for m in get_args(annotation)[1:])
