@@ -156,18 +156,24 @@ class ChannelHost:
     async def _send(self, notice: Sent) -> None:
         sockets = self._reception.of_user(notice.user)
         if notice.is_html:
-            publication = Publication("", Message(notice.data, is_html=True))
-            for ws in sockets:
-                frame = frame_of(ws, publication)
-                if frame is not None and ws.connection.is_open:
-                    ws.connection.push(frame)
-            return
+            shown = [ws for ws in sockets if ws.conversation and ws.conversation.has_html]
+            sockets = [ws for ws in sockets if ws not in shown]
+            _show(shown, notice.data)
         value = self.channels.json.decode(notice.data)
         for (_, has_names), group in _by_dialect(sockets).items():
             try:
                 await broadcast(group, value, name=notice.name if has_names else "")
             except Exception:
                 logger.exception("a message to a user cannot be said to %r", group[0])
+
+
+def _show(sockets: Iterable[WebSocket], html: bytes) -> None:
+    """Send HTML to pages."""
+    publication = Publication("", Message(html, is_html=True))
+    for ws in sockets:
+        frame = frame_of(ws, publication)
+        if frame is not None and ws.connection.is_open:
+            ws.connection.push(frame)
 
 
 def _by_dialect(sockets: Iterable[WebSocket]) -> dict[tuple[Hashable, bool], list[WebSocket]]:

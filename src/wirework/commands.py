@@ -66,12 +66,14 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 class Authenticate(msgspec.Struct, frozen=True):
     """The client says who it is; an empty token says that it has none.
 
-    `positions`: where it stands in channels that the server subscribes it to.
+    `positions`: where it stands in channels that the server subscribes it to. `body` is for
+    `on_ready`, not decoded yet.
     """
 
     token: str
     id: Id | None = None
     positions: Mapping[str, Position] = {}
+    body: Any = None
 
 
 class Ping(msgspec.Struct, frozen=True, gc=False):

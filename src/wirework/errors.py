@@ -204,6 +204,8 @@ class MalformedMessage(WireworkError):
     """A frame that cannot be read at all: not JSON, or not the shape that the dialect asks for."""
 
     code = "malformed"
+    id: int | str | None = None
+    """The id that the message has nevertheless, which goes with the answer."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from .commands import Disconnect
-from .dialects.base import Dialect, Endpoints
+from .dialects.base import Codec, Dialect, Endpoints, Format
 from .errors import RegistrationError
 from .json import JsonAdapter
 from .routing.paths import RouteTable
@@ -26,8 +26,9 @@ _WORDS: Final[dict[Kind, str]] = {
     "messages": "messages of streams",
 }
 
-Farewell: TypeAlias = Callable[[int, str], bytes | None]
-"""From our close code and the reason to the message that says so; None: there are no words."""
+Farewell: TypeAlias = Callable[[int, str, str | None], bytes | None]
+"""From our close code, the reason and what was agreed as subprotocol to the message that says so;
+None: there are no words."""
 
 
 class Fallback(NamedTuple):
@@ -39,6 +40,8 @@ class Fallback(NamedTuple):
     """What serves the connections of a stream."""
     first: str
     """The query parameter with the first message, of server-sent events."""
+    formats: dict[str, Format]
+    """From a media type to the format that it stands for; other requests bring text."""
     farewell: Farewell
     origins: list[OriginPolicy]
     """Who may ask: origins that one of them allows."""
@@ -75,14 +78,17 @@ class Fallbacks:
         """
         farewell = self._farewell(dialect)
         size = target.settings.max_message_size
-        own = target, endpoints.first, farewell, [target.origin], [size]
+        formats = dict(endpoints.formats)
+        own = target, endpoints.first, formats, farewell, [target.origin], [size]
         self.table.add(path + endpoints.lines, Fallback("lines", *own))
         self.table.add(path + endpoints.events, Fallback("events", *own))
         known = self.table.find(endpoints.messages)
         if known is None:
-            place = Fallback("messages", None, "", farewell, [target.origin], [size])
+            rest = formats, farewell, [target.origin], [size]
+            place = Fallback("messages", None, "", *rest)
             self.table.add(endpoints.messages, place)
         elif known.target.kind == "messages":
+            known.target.formats.update(formats)
             known.target.origins.append(target.origin)
             known.target.sizes.append(size)
         else:
@@ -99,9 +105,11 @@ class Fallbacks:
                 raise RegistrationError(where, f"{route.target.method} {path} is a stream's")
 
     def _farewell(self, dialect: Dialect) -> Farewell:
-        codec = dialect.open(self._json)
+        codecs: dict[str | None, Codec] = {None: dialect.open(self._json)}
+        codecs |= {each: dialect.open_as(each, self._json) for each in dialect.subprotocols}
 
-        def farewell(code: int, reason: str) -> bytes | None:
+        def farewell(code: int, reason: str, subprotocol: str | None) -> bytes | None:
+            codec = codecs.get(subprotocol, codecs[None])
             frame = codec.encode(Disconnect(code, reason))
             return frame.encode() if isinstance(frame, str) else frame
 

@@ -15,6 +15,7 @@ from .errors import BrokerUnavailable
 from .security.buckets import Budget
 from .settings import Settings
 from .timers import wheel
+from .types import Frame
 
 if TYPE_CHECKING:
     from .channels.hub import Hub
@@ -28,10 +29,10 @@ _MAX_SENDERS: Final = 4096
 class Recipient(Protocol):
     """A connection's side of its mailbox."""
 
-    async def put(self, message: str) -> None:
+    async def put(self, message: Frame) -> None:
         """Hand a message to the connection; wait while its inbox is full."""
 
-    def put_at_once(self, message: str) -> None:
+    def put_at_once(self, message: Frame) -> None:
         """Hand over a message that cannot be held up; one too many ends the connection."""
 
 
@@ -73,7 +74,7 @@ class Mailboxes:
         """Take nothing more for a connection."""
         self._open.pop(mailbox.session, None)
 
-    async def post(self, mailbox: Mailbox, message: str) -> int:
+    async def post(self, mailbox: Mailbox, message: Frame) -> int:
         """Deliver a message, to another worker if need be; return the HTTP status that says so.
 
         204: it was taken, or its connection has just ended. 404: there is no such worker, or it
@@ -89,7 +90,7 @@ class Mailboxes:
         if not self._is_affordable(mailbox.session, message):
             return 429
         try:
-            await self._hub.tell_workers(packed_notice(Posted(mailbox.session, message)))
+            await self._hub.tell_workers(packed_notice(_posted(mailbox.session, message)))
         except BrokerUnavailable:
             return 503
         return 204
@@ -98,7 +99,7 @@ class Mailboxes:
         """Take what arrived at another worker; what is not for this one is ignored."""
         recipient = self._open.get(posted.session)
         if recipient is not None:
-            recipient.put_at_once(posted.message)
+            recipient.put_at_once(posted.data if posted.message is None else posted.message)
 
     def _signature(self, node: str, secret: str) -> str:
         said = f"wirework mailbox\n{node}\n{secret}".encode()
@@ -109,7 +110,7 @@ class Mailboxes:
         expected = self._signature(mailbox.node, secret)
         return not self._key or hmac.compare_digest(expected.encode(), signature.encode())
 
-    def _is_affordable(self, session: str, message: str) -> bool:
+    def _is_affordable(self, session: str, message: Frame) -> bool:
         budget = self._senders.pop(session, None) or Budget.of(self._settings)
         if budget is None:
             return True
@@ -117,3 +118,9 @@ class Mailboxes:
         if len(self._senders) > _MAX_SENDERS:
             self._senders.popitem(last=False)
         return not budget.charge(size_of(message), wheel().now())
+
+
+def _posted(session: str, message: Frame) -> Posted:
+    if isinstance(message, bytes):
+        return Posted(session, data=message)
+    return Posted(session, message)

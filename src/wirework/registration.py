@@ -38,6 +38,7 @@ from .security.permissions import requirement_of
 from .security.sources import SessionUser, Ticket
 from .session import Function, Hooks, MessageEndpoint
 from .settings import Settings
+from .types import Body
 
 if TYPE_CHECKING:
     from .observe import Metrics
@@ -235,8 +236,21 @@ class _RouteWork:
             assert plan is not None
             (hooks.before if hook.kind == "before" else hooks.after).append(plan)
         else:
+            if hook.kind == "shared":
+                self._check_shared()
             extra = disconnect_parameters() if hook.kind == "disconnect" else {}
-            setattr(hooks, hook.kind, self._hook(hook.function, extra, hook.locals))
+            greets = hook.kind == "ready" and self.dialect.greets
+            body = self.dialect.body if greets else None
+            setattr(hooks, hook.kind, self._hook(hook.function, extra, hook.locals, body=body))
+
+    def _check_shared(self) -> None:
+        dialect = self.dialect
+        if dialect.one_call or dialect.greets:
+            raise RegistrationError(
+                f"{self.route.where}, shared hook",
+                f"the dialect {dialect.name} has no words for a session that is shared",
+                "choose one that has: Typed(), State()",
+            )
 
     # --- plans ----------------------------------------------------------------------------------
 
@@ -268,10 +282,12 @@ class _RouteWork:
         function: Callable[..., Any] | None,
         extra: Mapping[str, Extra],
         names: LocalNames | None = None,
+        *,
+        body: Body | None = None,
     ) -> Plan | None:
         if function is None:
             return None
-        plan = self._compile(function, {**self._own, **extra}, names=names)
+        plan = self._compile(function, {**self._own, **extra}, names=names, body=body)
         check_hook(plan)
         return plan
 

@@ -23,7 +23,7 @@ from .types import Frame, HeaderList
 if TYPE_CHECKING:
     from .security.sessions import Session
 
-__all__ = ["Send", "WebSocket", "outgoing"]
+__all__ = ["Send", "WebSocket", "outgoing", "speak"]
 
 _OPEN = ConnectionState.OPEN
 
@@ -46,6 +46,10 @@ class Conversation(Protocol):
     @property
     def has_names(self) -> bool:
         """Whether its messages have names."""
+
+    @property
+    def has_html(self) -> bool:
+        """Whether its client shows HTML that the server has made."""
 
     def collects(self, output: Subscribed) -> bool:
         """Whether the client is told later, with `Ready`, that it is subscribed."""
@@ -537,6 +541,18 @@ class WebSocket:
         if connection.outbox.is_congested:
             await connection.make_room()
         connection.push(frame)
+
+
+def speak(ws: WebSocket, dialect: Dialect) -> Codec:
+    """Give a connection the codec of its dialect, in the format that the client offers."""
+    known = dialect.subprotocols
+    offered = ws.handshake.subprotocols if known else ()
+    agreed = next((each for each in offered if each in known), None)
+    if agreed is None:
+        ws.codec = dialect.open(ws.app.json)
+    else:
+        ws.codec, ws.agreed = dialect.open_as(agreed, ws.app.json), agreed
+    return ws.codec
 
 
 def outgoing(frame: Frame) -> Outgoing:

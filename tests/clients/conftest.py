@@ -43,10 +43,13 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerServer]:
 
 
 class Stage:
-    """Where a test plays: a place for scripts, and workers."""
+    """Where a test plays: a place for scripts, the format of their clients, and workers."""
 
-    def __init__(self, place: str, broker: str, request: pytest.FixtureRequest) -> None:
+    def __init__(
+        self, place: str, broker: str, request: pytest.FixtureRequest, *, format: str
+    ) -> None:
         self.place = place
+        self.format = format
         self.is_shared = broker == "redis"
         self._url = request.getfixturevalue("redis").url if self.is_shared else "memory://"
         self._visitor: BrowserContext | None = None
@@ -61,11 +64,11 @@ class Stage:
     async def run(self, workers: Workers, text: str) -> AsyncIterator[Script]:
         """Run a script against the first worker."""
         if self._visitor is None:
-            playing = in_node(workers.url, text)
+            playing = in_node(workers.url, text, self.format)
         else:
             page = await self._visitor.new_page()
             await page.goto(workers.origin)
-            playing = in_chromium(page, workers.url, text)
+            playing = in_chromium(page, workers.url, text, self.format)
         async with playing as script:
             yield script
 
@@ -75,10 +78,17 @@ class Stage:
         await self._visitor.set_offline(is_offline)
 
 
-@pytest.fixture(
-    params=[("node", "memory"), ("node", "redis"), ("chromium", "memory")], ids="-".join
-)
+STAGES = [("node", "memory"), ("node", "redis"), ("chromium", "memory")]
+
+
+def in_protobuf_too(*others: tuple[str, ...]) -> pytest.MarkDecorator:
+    """Have a test play on the usual stages, and on one with Protobuf, or on these others."""
+    stages = [*STAGES, *(others or [("node", "memory", "protobuf")])]
+    return pytest.mark.parametrize("stage", stages, ids="-".join, indirect=True)
+
+
+@pytest.fixture(params=STAGES, ids="-".join)
 def stage(request: pytest.FixtureRequest) -> Stage:
-    """Every place and broker that matters in turn."""
-    place, broker = request.param
-    return Stage(place, broker, request)
+    """Every place and broker that matters in turn; JSON, where the test names nothing else."""
+    place, broker, *format = request.param
+    return Stage(place, broker, request, format=format[0] if format else "json")

@@ -18,16 +18,25 @@ SECONDS = 20.0
 """How long to wait for anything before a test fails."""
 
 ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT / "node_modules" / "centrifuge" / "dist" / "centrifuge.js"
+BUNDLES = {
+    "json": ROOT / "node_modules" / "centrifuge" / "dist" / "centrifuge.js",
+    "protobuf": ROOT / "node_modules" / "centrifuge" / "dist" / "centrifuge.protobuf.js",
+}
 
 PRELUDE = """
+const isBinary = format === "protobuf";
+const pack = (value) => isBinary ? new TextEncoder().encode(JSON.stringify(value)) : value;
+const read = (data) => {
+  if (!isBinary || data === undefined) return data;
+  return data.length ? JSON.parse(new TextDecoder().decode(data)) : undefined;
+};
 const made = (options = {}) => new Centrifuge(url, {
   minReconnectDelay: 20, maxReconnectDelay: 100, ...around, ...options,
 });
 const once = (target, event) => new Promise((resolve) => target.once(event, resolve));
 const tell = (target, ...events) => {
   for (const event of events) target.on(event, (context) => say({
-    event, code: context.code, channel: context.channel, data: context.data,
+    event, code: context.code, channel: context.channel, data: read(context.data),
     recovered: context.recovered, was: context.wasRecovering, error: context.error?.code,
   }));
 };
@@ -35,7 +44,11 @@ const error = async (promise) => {
   try { await promise; } catch (error) { return error; }
 };
 """
-"""What every script has: `made(options)`, `once`, `tell` and `error`, beside `say` and `ask`."""
+"""What every script has: `made(options)`, `once`, `tell` and `error`, beside `say` and `ask`.
+
+Clients take and give data as values in JSON, and as bytes in Protobuf: scripts for both `pack` and
+`read` it.
+"""
 
 
 class Script:
@@ -82,13 +95,13 @@ class Script:
 
 
 @asynccontextmanager
-async def in_node(url: str, text: str) -> AsyncIterator[Script]:
+async def in_node(url: str, text: str, format: str = "json") -> AsyncIterator[Script]:
     """Run a script in a Node of its own, which ends with the block."""
     node = shutil.which("node")
     assert node is not None, "node is not installed: run scripts/test, which installs it"
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        node, str(Path(__file__).parent / "run.js"), stdin=pipe, stdout=pipe
+        node, str(Path(__file__).parent / "run.js"), format, stdin=pipe, stdout=pipe
     )
     assert process.stdin is not None
     script = Script()
@@ -122,7 +135,9 @@ async def _write(process: asyncio.subprocess.Process, script: Script) -> None:
 
 
 @asynccontextmanager
-async def in_chromium(page: Page, url: str, text: str) -> AsyncIterator[Script]:
+async def in_chromium(
+    page: Page, url: str, text: str, format: str = "json"
+) -> AsyncIterator[Script]:
     """Run a script in a page, which is on the server's origin already."""
     script = Script()
 
@@ -132,11 +147,11 @@ async def in_chromium(page: Page, url: str, text: str) -> AsyncIterator[Script]:
 
     await page.expose_function("say", lambda value: script.put({"said": value}))
     await page.expose_function("ask", ask)
-    await page.add_script_tag(path=BUNDLE)
+    await page.add_script_tag(path=BUNDLES[format])
     whole = f"""() => {{
       const AsyncFunction = (async () => {{}}).constructor;
-      const names = ["Centrifuge", "WebSocket", "around", "say", "ask"];
-      const given = [Centrifuge, WebSocket, {{}}, say, ask];
+      const names = ["Centrifuge", "WebSocket", "around", "format", "say", "ask"];
+      const given = [Centrifuge, WebSocket, {{}}, {json.dumps(format)}, say, ask];
       return new AsyncFunction(...names, {json.dumps(_whole(url, text))})(...given);
     }}"""
     running = asyncio.create_task(page.evaluate(whole))

@@ -9,7 +9,7 @@ from wirework.commands import Gap
 from wirework.publications import Position
 
 from .application import JWT, Workers, token
-from .conftest import Stage
+from .conftest import Stage, in_protobuf_too
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,6 +21,7 @@ def channel_token(user: str, channel: str, seconds: float = 600.0, **claims: obj
     return token(user, seconds, channel=channel, **claims)
 
 
+@in_protobuf_too(("node", "memory", "protobuf"), ("chromium", "memory", "protobuf"))
 async def test_a_subscriber_publishes_and_asks_what_was_and_who_is_there(stage: Stage) -> None:
     text = """
         const c = made({token: await ask("token")});
@@ -28,16 +29,16 @@ async def test_a_subscriber_publishes_and_asks_what_was_and_who_is_there(stage: 
         const got = once(sub, "publication");
         sub.subscribe(); c.connect();
         await sub.ready();
-        await sub.publish({text: " hi "});
+        await sub.publish(pack({text: " hi "}));
         const {data, offset, info} = await got;
-        await say([data, offset, info.user]);
-        const wrong = await error(sub.publish({text: 5}));
+        await say([read(data), offset, info.user]);
+        const wrong = await error(sub.publish(pack({text: 5})));
         await say([wrong.code, JSON.parse(wrong.message).details[0].loc]);
-        await say((await error(sub.publish({text: "rude"}))).code);
+        await say((await error(sub.publish(pack({text: "rude"})))).code);
         await say(Object.values((await sub.presence()).clients).map((each) => each.user));
         await say(await sub.presenceStats());
         const {publications, epoch, offset: top} = await sub.history({limit: 10});
-        await say([publications.map((each) => each.data), top]);
+        await say([publications.map((each) => read(each.data)), top]);
         await say((await sub.history({limit: 10, since: {offset: 1, epoch}})).publications);
     """
     async with stage.workers().running() as workers, stage.run(workers, text) as script:
@@ -54,6 +55,7 @@ async def test_a_subscriber_publishes_and_asks_what_was_and_who_is_there(stage: 
         assert since == [] if start == 0 else since
 
 
+@in_protobuf_too()
 async def test_who_comes_and_goes_is_told(stage: Stage) -> None:
     text = """
         const one = made({token: await ask("ada")}), two = made({token: await ask("ben")});
@@ -171,6 +173,7 @@ async def cut(workers: Workers) -> None:
     await until(lambda: connection.is_ended)
 
 
+@in_protobuf_too()
 async def test_every_publication_arrives_once_and_in_order_whatever_is_cut(stage: Stage) -> None:
     async with stage.workers().running() as workers, stage.run(workers, CUT) as script:
         await script.replies("token", token("ben"))
@@ -191,6 +194,7 @@ async def test_every_publication_arrives_once_and_in_order_whatever_is_cut(stage
         assert seen == [str(number) for number in range(60)]
 
 
+@in_protobuf_too()
 async def test_a_client_that_missed_more_than_is_kept_is_told_so(stage: Stage) -> None:
     async with stage.workers().running() as workers, stage.run(workers, CUT) as script:
         await script.replies("token", token("ben"))
@@ -206,6 +210,7 @@ async def test_a_client_that_missed_more_than_is_kept_is_told_so(stage: Stage) -
             assert said["event"] == "publication"
 
 
+@in_protobuf_too()
 async def test_channels_of_the_server_s_choice_are_recovered_too(stage: Stage) -> None:
     text = """
         const c = made({token: await ask("token")});
@@ -225,6 +230,7 @@ async def test_channels_of_the_server_s_choice_are_recovered_too(stage: Stage) -
         assert missed["data"] == 2
 
 
+@in_protobuf_too()
 async def test_a_gap_has_the_client_subscribe_anew(stage: Stage) -> None:
     text = CUT + '\ntell(sub, "subscribing");'
     async with stage.workers().running() as workers, stage.run(workers, text) as script:
@@ -263,6 +269,7 @@ def _say_gap(workers: Workers, channel: str) -> None:
     subscription.say(Gap(channel, Position("lost", 9)))
 
 
+@in_protobuf_too()
 async def test_the_server_ends_a_subscription(stage: Stage) -> None:
     async with stage.workers().running() as workers, stage.run(workers, CUT) as script:
         await script.replies("token", token("ben"))
@@ -327,6 +334,7 @@ async def test_an_expired_token_of_a_channel_is_replaced(stage: Stage) -> None:
         assert (await script.heard())["event"] == "subscribed"
 
 
+@in_protobuf_too()
 async def test_a_newer_token_keeps_the_subscription(stage: Stage) -> None:
     async with stage.workers().running() as workers, stage.run(workers, PRIVATE) as script:
         await script.replies("connection", token("ben"))

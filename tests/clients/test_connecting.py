@@ -10,29 +10,31 @@ from playwright.async_api import BrowserContext
 from tests.wire.native import until
 
 from .application import PATH, Workers, token
-from .conftest import Stage
+from .conftest import Stage, in_protobuf_too
 from .script import in_chromium
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@in_protobuf_too(("node", "memory", "protobuf"), ("chromium", "memory", "protobuf"))
 async def test_a_client_connects_with_a_token_and_is_who_it_says(stage: Stage) -> None:
     text = """
         const c = made({token: await ask("token")});
         tell(c, "connected", "disconnected");
         c.connect();
-        await say(await c.rpc("who"));
+        await say(read((await c.rpc("who")).data));
         c.disconnect();
     """
     async with stage.workers().running() as workers, stage.run(workers, text) as script:
         await script.replies("token", token("ada"))
         assert (await script.heard())["data"] == {"hello": "ada"}
-        assert await script.heard() == {"data": "ada"}
+        assert await script.heard() == "ada"
         assert (await script.heard())["event"] == "disconnected"
         await until(lambda: not workers.connections)
 
 
 @pytest.mark.parametrize("bad", ["no token", "forged"])
+@in_protobuf_too()
 async def test_a_client_whose_token_is_refused_does_not_come_back(stage: Stage, bad: str) -> None:
     text = """
         const c = made({token: await ask("token")});
@@ -49,6 +51,7 @@ async def test_a_client_whose_token_is_refused_does_not_come_back(stage: Stage, 
         assert (events[1]["code"], events[2]) == (101, "disconnected")
 
 
+@in_protobuf_too()
 async def test_an_expired_token_is_replaced(stage: Stage) -> None:
     text = """
         const c = made({token: await ask("old"), getToken: () => ask("new")});
@@ -62,6 +65,7 @@ async def test_an_expired_token_is_replaced(stage: Stage) -> None:
         assert (await script.heard())["event"] == "connected"
 
 
+@in_protobuf_too()
 async def test_a_token_is_refreshed_while_the_connection_stays(stage: Stage) -> None:
     text = """
         const c = made({getToken: () => ask("token")});
@@ -149,13 +153,14 @@ async def test_calls_wait_until_the_client_is_connected(stage: Stage) -> None:
         assert await script.heard() == {"item": "tea", "count": 1}
 
 
+@in_protobuf_too()
 async def test_a_call_that_fails_has_the_code_and_the_words_of_the_protocol(stage: Stage) -> None:
     text = """
         const c = made();
         c.connect();
         for (const [method, data] of [["order", {}], ["order", {item: "coffee"}],
                                       ["order", {item: "fire"}], ["nothing", {}]]) {
-          const {code, message, temporary} = await error(c.rpc(method, data));
+          const {code, message, temporary} = await error(c.rpc(method, pack(data)));
           await say([code, message, temporary ?? false]);
         }
     """
@@ -174,12 +179,13 @@ async def test_a_call_that_fails_has_the_code_and_the_words_of_the_protocol(stag
         assert await script.heard() == [104, "no message is called 'nothing'", False]
 
 
+@in_protobuf_too()
 async def test_what_is_sent_needs_no_answer_and_the_server_sends_messages(stage: Stage) -> None:
     text = """
         const c = made();
         tell(c, "message");
         c.connect();
-        await c.send({text: "hi"});
+        await c.send(pack({text: "hi"}));
     """
     async with stage.workers().running() as workers, stage.run(workers, text) as script:
         assert (await script.heard())["data"] == {"type": "got", "data": "hi"}
@@ -269,6 +275,7 @@ async def test_pings_are_answered_and_a_client_that_answers_none_is_closed(stage
         assert await script.heard() == [3012, "no pong", "connected"]
 
 
+@in_protobuf_too()
 async def test_a_client_comes_back_after_the_server_was_restarted(stage: Stage) -> None:
     text = """
         const c = made();

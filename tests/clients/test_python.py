@@ -1,8 +1,9 @@
-"""The basics with centrifuge-python."""
+"""The basics with centrifuge-python, in both formats."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -51,9 +52,30 @@ class Told(ClientEventHandler, SubscriptionEventHandler):  # type: ignore[misc]
         self.events.put_nowait(("unsubscribed", ctx))
 
 
+class Format:
+    """What clients take and give as data: values in JSON, bytes in Protobuf."""
+
+    def __init__(self, name: str) -> None:
+        self.is_binary = name == "protobuf"
+
+    def pack(self, value: Any) -> Any:
+        return json.dumps(value).encode() if self.is_binary else value
+
+    def read(self, data: Any) -> Any:
+        return json.loads(data) if self.is_binary else data
+
+
+@pytest.fixture(params=["json", "protobuf"])
+def format(request: pytest.FixtureRequest) -> Format:
+    return Format(request.param)
+
+
 @asynccontextmanager
-async def client_of(workers: Workers, told: Told, **options: Any) -> AsyncIterator[Client]:
-    client = Client(workers.url, told, min_reconnect_delay=0.02, proxy=None, **options)
+async def client_of(
+    workers: Workers, told: Told, format: Format, **options: Any
+) -> AsyncIterator[Client]:
+    options |= {"min_reconnect_delay": 0.02, "proxy": None}
+    client = Client(workers.url, told, use_protobuf=format.is_binary, **options)
     await client.connect()
     try:
         yield client
@@ -66,31 +88,35 @@ def workers() -> Workers:
     return Workers("memory://", 1)
 
 
-async def test_a_client_calls_subscribes_publishes_and_asks(workers: Workers) -> None:
+async def test_a_client_calls_subscribes_publishes_and_asks(
+    workers: Workers, format: Format
+) -> None:
     told, heard = Told(), Told()
-    async with workers.running(), client_of(workers, told, token=token("ada")) as client:
-        assert (await told.next("connected")).data == {"hello": "ada"}
-        assert (await client.rpc("who", None)).data == "ada"
+    async with workers.running(), client_of(workers, told, format, token=token("ada")) as client:
+        pack, read = format.pack, format.read
+        assert read((await told.next("connected")).data) == {"hello": "ada"}
+        assert read((await client.rpc("who", pack(None))).data) == "ada"
         with pytest.raises(ReplyError) as caught:
-            await client.rpc("order", {"item": 5})
+            await client.rpc("order", pack({"item": 5}))
         assert (caught.value.code, caught.value.temporary) == (107, False)
         sub = client.new_subscription("chat:tea", heard)
         await sub.subscribe()
         await heard.next("subscribed")
-        await sub.publish({"text": " hi "})
+        await sub.publish(pack({"text": " hi "}))
         publication = (await heard.next("publication")).pub
-        assert (publication.data, publication.offset) == ({"text": "hi"}, 1)
+        assert (read(publication.data), publication.offset) == ({"text": "hi"}, 1)
         assert [each.user for each in (await sub.presence()).clients.values()] == ["ada"]
         assert (await sub.presence_stats()).num_users == 1
         page = await sub.history(limit=5)
-        assert ([each.data for each in page.publications], page.offset) == ([{"text": "hi"}], 1)
+        texts = [read(each.data) for each in page.publications]
+        assert (texts, page.offset) == ([{"text": "hi"}], 1)
         await sub.unsubscribe()
         assert (await heard.next("unsubscribed")).code == 0
 
 
-async def test_a_client_gets_what_it_missed_after_a_cut(workers: Workers) -> None:
+async def test_a_client_gets_what_it_missed_after_a_cut(workers: Workers, format: Format) -> None:
     told, heard = Told(), Told()
-    async with workers.running(), client_of(workers, told) as client:
+    async with workers.running(), client_of(workers, told, format) as client:
         sub = client.new_subscription("chat:tea", heard)
         await sub.subscribe()
         await heard.next("subscribed")
@@ -100,25 +126,46 @@ async def test_a_client_gets_what_it_missed_after_a_cut(workers: Workers) -> Non
         for number in range(5):
             await workers.app.publish("chat:tea", {"text": str(number)})
         assert (await heard.next("subscribed")).recovered is True
-        missed = [(await heard.next("publication")).pub.data["text"] for _ in range(5)]
-        assert missed == [str(number) for number in range(5)]
+        missed = [format.read((await heard.next("publication")).pub.data) for _ in range(5)]
+        assert missed == [{"text": str(number)} for number in range(5)]
 
 
-async def test_a_refused_token_ends_and_an_expired_one_is_replaced(workers: Workers) -> None:
+async def test_a_refused_token_ends_and_an_expired_one_is_replaced(
+    workers: Workers, format: Format
+) -> None:
     async def newer() -> str:
         return token("ada")
 
     refused, replaced = Told(), Told()
     async with workers.running():
-        async with client_of(workers, refused, token="forged"):
+        async with client_of(workers, refused, format, token="forged"):
             assert (await refused.next("disconnected")).code == 101
-        async with client_of(workers, replaced, token=token("ada", -60), get_token=newer):
-            assert (await replaced.next("connected")).data == {"hello": "ada"}
+        async with client_of(workers, replaced, format, token=token("ada", -60), get_token=newer):
+            assert format.read((await replaced.next("connected")).data) == {"hello": "ada"}
 
 
-async def test_a_token_lets_a_client_into_a_channel(workers: Workers) -> None:
+async def test_a_token_is_refreshed_while_the_server_s_pushes_go_on(
+    workers: Workers, format: Format
+) -> None:
+    tokens = [token("ada", 600), token("ada", 3)]
+
+    async def newer() -> str:
+        return tokens.pop()
+
+    told = Told()
+    async with workers.running(), client_of(workers, told, format, get_token=newer):
+        await told.next("subscribed")
+        [ws] = workers.app.connections
+        first = ws.identity.expires_at
+        await until(lambda: ws.identity.expires_at != first)
+        await workers.app.publish("mine:ada", {"n": 1})
+        assert format.read((await told.next("publication")).pub.data) == {"n": 1}
+        assert workers.app.connections == [ws]
+
+
+async def test_a_token_lets_a_client_into_a_channel(workers: Workers, format: Format) -> None:
     told, heard, other = Told(), Told(), Told()
-    async with workers.running(), client_of(workers, told, token=token("ada")) as client:
+    async with workers.running(), client_of(workers, told, format, token=token("ada")) as client:
         pass_ = token("ada", channel="private:a")
         await client.new_subscription("private:a", heard, token=pass_).subscribe()
         await heard.next("subscribed")
@@ -126,9 +173,11 @@ async def test_a_token_lets_a_client_into_a_channel(workers: Workers) -> None:
         assert (await other.next("unsubscribed")).code == 103
 
 
-async def test_a_gap_in_what_the_server_chose_has_the_client_come_back(workers: Workers) -> None:
+async def test_a_gap_in_what_the_server_chose_has_the_client_come_back(
+    workers: Workers, format: Format
+) -> None:
     told = Told()
-    async with workers.running(), client_of(workers, told, token=token("ada")):
+    async with workers.running(), client_of(workers, told, format, token=token("ada")):
         await told.next("subscribed")
         [connection] = workers.connections
         subscription = workers.app.channels.hub.subscriptions(connection)["mine:ada"]

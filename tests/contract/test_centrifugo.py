@@ -82,10 +82,44 @@ async def test_a_stream_arrives_in_order(server: Server, id: str) -> None:
         assert await heard(peer) == {"id": 2, "rpc": {"data": {"count": 20}}}
 
 
-async def test_what_is_no_command_is_answered(server: Server, id: str) -> None:
+NO_COMMANDS = {
+    "{": "not readable as JSON: input data was truncated",
+    "[]": "expected a command: __model__: Input should be an object",
+    '{"id": 4}': "expected one method, got none",
+}
+
+
+@pytest.mark.parametrize("line", [*NO_COMMANDS])
+async def test_a_line_that_is_no_command_ends_the_connection_after_those_before_it(
+    server: Server, id: str, line: str
+) -> None:
     async with greeted(server, id) as peer:
-        for frame in ("{", "[]", '{"id": 2}', b"{}"):
-            await peer.send(frame)
-            assert (await heard(peer))["push"]["message"]["data"]["error"]["code"] == 107
-        await peer.send('{"id": 3, "ping": {}}')
-        assert await heard(peer) == {"id": 3, "ping": {}}
+        await peer.send("\n".join([rpc(2, "add", a=1, b=2), line, '{"id": 3, "ping": {}}']))
+        assert await heard(peer) == {"id": 2, "rpc": {"data": 3}}
+        await ends(server, peer, 3501, NO_COMMANDS[line])
+
+
+async def test_a_frame_of_the_other_kind_ends_the_connection(server: Server, id: str) -> None:
+    async with greeted(server, id) as peer:
+        await peer.send(b"{}")
+        await ends(server, peer, 3501, "expected a text frame, got a binary frame")
+
+
+async def test_who_offers_protobuf_speaks_it(server: Server, id: str) -> None:
+    path = f"/speak/centrifugo/websocket?id={id}"
+    async with server.connect(path, subprotocols=["mine", "centrifuge-protobuf"]) as peer:
+        assert peer.subprotocol == expected(server, "subprotocol", "centrifuge-protobuf")
+        await peer.send(bytes.fromhex("04 0801 2200"))
+        greeted = await peer.receive()
+        assert isinstance(greeted, bytes)
+        assert greeted[1:4] == bytes.fromhex("0801 2a")
+        await peer.send(bytes.fromhex("0f 0802 6a0b 0a07") + b'{"a":1}' + bytes.fromhex("1200"))
+        failed = await peer.receive()
+        assert isinstance(failed, bytes)
+        assert b"no message is called 'rpc'" in failed
+        await peer.send("{}")
+        if expected(server, "a message that says the close", False):
+            told = await peer.receive()
+            assert isinstance(told, bytes)
+            assert b"expected a binary frame" in told
+        assert (await closed(peer)).code == close_code(server, 3501)

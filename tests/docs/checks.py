@@ -7,6 +7,7 @@ the app with `wirework.testing.TestClient` and asserts what the page says about 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -216,6 +217,22 @@ async def events(names: Names) -> None:
         await ws.close(1001)
     log = ["open", ("say", 5, None), "close", "open", "close", "hall left with 1001"]
     assert names["log"] == log
+
+
+async def shared_session(names: Names) -> None:
+    async with TestClient(names["app"]) as client, AsyncExitStack() as stack:
+        tabs = []
+        for token in ("t-ada", "t-ada", "t-ben"):
+            ws = await stack.enter_async_context(client.connect("/drafts/sea"))
+            await ws.send_json({"token": token})
+            assert (await ws.receive_json())["state"] == "initialised"
+            tabs.append(ws)
+        await tabs[2].send_json({"state": "title", "data": {"title": "Sand"}})
+        await names["drafts"](id="sea").publish({"pages": 3}, key="pages")
+        for ws in tabs:
+            heard = [await ws.receive_json() for _ in range(2)]
+            assert {each["state"] for each in heard} == {"title", "pages"}
+            await ws.assert_silent()
 
 
 async def controllers(names: Names) -> None:

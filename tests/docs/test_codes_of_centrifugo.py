@@ -8,7 +8,7 @@ from tests.docs.test_tables import DOCS
 from wirework import closecodes
 from wirework.commands import Failure, Gap, Output, Unsubscribed
 from wirework.dialects import Centrifugo
-from wirework.dialects.centrifugo import _ERRORS
+from wirework.dialects.centrifugo.codes import ERRORS
 from wirework.json import MsgspecAdapter
 from wirework.publications import Position
 
@@ -33,7 +33,7 @@ def test_every_error_has_the_code_of_the_table() -> None:
     shown = {
         word: (int(row[0]), row[3] == "yes") for row in table("Errors") for word in words(row[2])
     }
-    assert shown == _ERRORS
+    assert shown == ERRORS
 
 
 def test_an_error_of_the_application_is_400() -> None:

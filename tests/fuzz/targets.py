@@ -56,6 +56,14 @@ class Target(NamedTuple):
     dialect: Dialect
     says_json: bool
     """Whether every frame that it says is JSON."""
+    subprotocol: str | None = None
+    """What a client offers for a format of its own."""
+
+    def open(self, json: JsonAdapter) -> Codec:
+        """Return a codec for one connection."""
+        if self.subprotocol is None:
+            return self.dialect.open(json)
+        return self.dialect.open_as(self.subprotocol, json)
 
 
 def _every(make: Callable[..., Dialect], *, says_json: bool, **options: Any) -> Iterator[Target]:
@@ -76,6 +84,7 @@ TARGETS: list[Target] = [
     *_every(Status, says_json=True, binary=_BOTH, error_object=_BOTH),
     *_every(NamedSockets, says_json=True),
     *_every(Centrifugo, says_json=True, version=("",)),
+    Target("Centrifugo() in Protobuf", Centrifugo(), False, "centrifuge-protobuf"),
 ]
 
 
@@ -87,7 +96,8 @@ _QUICK: dict[tuple[str, str], Quick | None] = {
 
 def seeds_of(target: Target) -> list[Frame]:
     """Return the frames in the vectors of the target's dialect."""
-    return frames_of(target.dialect.name)
+    name = target.dialect.name
+    return frames_of(name if target.subprotocol is None else f"{name}_protobuf")
 
 
 def probe(target: Target, json: JsonAdapter, frames: list[Frame]) -> None:
@@ -96,7 +106,7 @@ def probe(target: Target, json: JsonAdapter, frames: list[Frame]) -> None:
     Raises:
         Exception: the dialect did what it may not do.
     """
-    codec = target.dialect.open(json)
+    codec = target.open(json)
     for frame in frames:
         outputs: list[Output] = []
         try:

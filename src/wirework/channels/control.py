@@ -42,7 +42,9 @@ class Posted(msgspec.Struct, tag="posted", frozen=True):
     """A message for the mailbox `session` of one worker, which has arrived at another one."""
 
     session: str
-    message: str
+    message: str | None = None
+    data: bytes = b""
+    """The message where it is binary: then there is no other."""
 
 
 Notice = Sent | Expelled | Disconnected | Posted

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ..commands import Command, Id, Output
+from ..errors import MalformedMessage
 from ..json import JsonAdapter
 from ..types import Body, Frame
 
-__all__ = ["Codec", "Dialect", "Endpoints", "Quick"]
+__all__ = ["Codec", "Dialect", "Endpoints", "Format", "Posted", "Quick", "SpoiledFrame"]
 
 
 class Codec(Protocol):
@@ -24,6 +26,7 @@ class Codec(Protocol):
 
         Raises:
             MalformedMessage: the frame is not of this dialect (`WrongFrame`: of the wrong kind).
+                It is answered; the connection goes on, but for a `SpoiledFrame`.
         """
 
     def encode(self, output: Output) -> Frame | None:
@@ -34,6 +37,17 @@ class Codec(Protocol):
         Raises:
             TypeError: the value cannot be said in this dialect; the text says what can.
         """
+
+
+class SpoiledFrame(MalformedMessage):
+    """A frame that cannot be read from some place on, which ends the connection.
+
+    `commands` are those before that place: they are done first.
+    """
+
+    def __init__(self, message: str, commands: Sequence[Command] = ()) -> None:
+        super().__init__(message)
+        self.commands = commands
 
 
 class Quick(NamedTuple):
@@ -55,6 +69,23 @@ class Quick(NamedTuple):
     """From an answer to its bytes."""
 
 
+class Posted(NamedTuple):
+    """A message for a stream: what a request of its own brings."""
+
+    session: str = ""
+    node: str = ""
+    data: Frame = ""
+
+
+class Format(NamedTuple):
+    """Another format of a dialect on streams, whose messages need no lines between them."""
+
+    subprotocol: str
+    """What a WebSocket in this format agrees on."""
+    read: Callable[[bytes], Posted]
+    """From the body of a request to the message in it; raises `MalformedMessage`."""
+
+
 class Endpoints(NamedTuple):
     """Where clients of a dialect connect, which can do without a WebSocket.
 
@@ -73,6 +104,8 @@ class Endpoints(NamedTuple):
     messages: str
     """The path of further messages, the same for all routes: POST, with a JSON object of
     `session`, `node` and `data`, the frame."""
+    formats: Mapping[str, Format] = MappingProxyType({})
+    """From a media type of requests and streams to the format that it stands for."""
 
 
 class Dialect(Protocol):
@@ -94,6 +127,9 @@ class Dialect(Protocol):
     has_names: ClassVar[bool] = False
     """Whether its calls have names, so that `app.events` can tell them apart."""
 
+    has_html: ClassVar[bool] = False
+    """Whether its clients show HTML that the server has made."""
+
     has_statuses: ClassVar[bool] = False
     """Whether it can say `Result.status`; otherwise 400 and above is told as a `Failure`."""
 
@@ -109,6 +145,10 @@ class Dialect(Protocol):
 
     can_authenticate: ClassVar[bool] = False
     """Whether a client can say who it is in a message (`Authenticate`)."""
+
+    subprotocols: ClassVar[Sequence[str]] = ()
+    """Subprotocols that stand for formats of their own: a client that offers one gets it agreed,
+    and the codec of `open_as`. A dialect that has some has no `quick` way."""
 
     endpoints: ClassVar[Endpoints | None] = None
     """Where its clients connect, if they know more ways than a WebSocket; else None."""
@@ -134,3 +174,7 @@ class Dialect(Protocol):
 
     def open(self, json: JsonAdapter) -> Codec:
         """Return the codec of one new connection; `json` is the application's adapter."""
+
+    def open_as(self, subprotocol: str, json: JsonAdapter) -> Codec:
+        """Return the codec of one new connection that agrees on one of `subprotocols`."""
+        return self.open(json)

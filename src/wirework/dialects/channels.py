@@ -124,9 +124,13 @@ class ChannelWords:
             MalformedMessage: it is a word of the server, or the body is not as it must be.
         """
         word = name.removeprefix(PREFIX)
-        if word not in CALLED:
-            raise MalformedMessage(f"expected no word of the server, got {name!r}")
-        return self.command(word, body, id)
+        try:
+            if word not in CALLED:
+                raise MalformedMessage(f"expected no word of the server, got {name!r}")
+            return self.command(word, body, id)
+        except MalformedMessage as error:
+            error.id = id
+            raise
 
     def named(self, output: ChannelOutput) -> tuple[str, str]:
         """Return the name and the body of the message that tells `output`."""

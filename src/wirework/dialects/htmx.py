@@ -89,6 +89,7 @@ class Htmx(Dialect):
 
     name: ClassVar[str] = "htmx"
     body: Body = "form"
+    has_html: ClassVar[bool] = True
     parameters: ClassVar[Mapping[str, type]] = {"htmx": HtmxHeaders}
 
     def __init__(

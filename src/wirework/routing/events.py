@@ -14,7 +14,7 @@ __all__ = ["EventFunction", "EventHook", "Events", "HookKind"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-HookKind: TypeAlias = Literal["connect", "ready", "disconnect", "before", "after"]
+HookKind: TypeAlias = Literal["connect", "ready", "shared", "disconnect", "before", "after"]
 
 
 class EventFunction(NamedTuple):
@@ -125,6 +125,18 @@ class Events:
         """
         return self._add_hook("ready", function)
 
+    def shared(self, function: F) -> F:
+        """Have connections share a session: `function` returns its channel, `board(id=id)`.
+
+        It is asked once, when the session begins, and decides who may take part: None and False
+        refuse, as does `Reject`, and the connection ends with 4403. Connections of the same
+        channel, on all workers, are one session. What a function returns or yields is published
+        there, with the name of the message as its key, and reaches everybody as an event of that
+        name, each once and in the same order. A `Reply`, None and errors are for the sender alone.
+        Who comes gets what the channel keeps: in mode "latest" the newest of each name.
+        """
+        return self._add_hook("shared", function)
+
     def on_disconnect(self, function: F) -> F:
         """Run `function` once, last; it may take `code` and `reason`."""
         return self._add_hook("disconnect", function)
@@ -148,9 +160,10 @@ class Events:
     def _add_hook(self, kind: HookKind, function: F) -> F:
         where = f"{self.where}, {kind} hook"
         check_functions(where, function)
-        single = kind in ("connect", "ready", "disconnect")
-        if single and any(hook.kind == kind for hook in self._hooks):
-            raise RegistrationError(self.where, f"there is an on_{kind} already")
+        is_single = kind not in ("before", "after")
+        if is_single and any(hook.kind == kind for hook in self._hooks):
+            name = "a shared hook" if kind == "shared" else f"an on_{kind}"
+            raise RegistrationError(self.where, f"there is {name} already")
         hook = EventHook(kind, function, local_names(function, depth=3))
         for compiler in self._compilers:
             compiler.add_hook(hook)

@@ -5,6 +5,7 @@ Pure: the time is given. One census serves one process: several workers count fo
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Hashable
@@ -134,7 +135,8 @@ class Census:
         if place.is_released:
             return None
         if user != place.user:
-            if user is not None and self._is_met("max_connections_per_user", self.of_user(user)):
+            most = self.limits.max_connections_per_user
+            if user is not None and _is_met(most, self.of_user(user)):
                 return self._refuse("max_connections_per_user")
             self._change_user(place, user)
         self._note_authenticated(place)
@@ -164,11 +166,12 @@ class Census:
         return not (self.open or self.unauthenticated or self._addresses or self._users)
 
     def _judge(self, place: Place, now: float) -> Refusal | None:
-        if self._is_met("max_connections_per_address", self._addresses.get(place.address, 0)):
+        limits = self.limits
+        if _is_met(limits.max_connections_per_address, self._addresses.get(place.address, 0)):
             return self._refuse("max_connections_per_address")
-        if self._is_met("max_connections", self.open):
+        if _is_met(limits.max_connections, self.open):
             return self._refuse("max_connections")
-        if not place.is_authenticated and self._is_met("max_unauthenticated", self.unauthenticated):
+        if not place.is_authenticated and _is_met(limits.max_unauthenticated, self.unauthenticated):
             return self._refuse("max_unauthenticated")
         return self._judge_rate(place.address, now)
 
@@ -178,10 +181,6 @@ class Census:
         if self._handshakes is not None and (wait := self._handshakes.take(1, now)):
             return self._refuse("handshake_rate", wait)
         return None
-
-    def _is_met(self, limit: str, count: int) -> bool:
-        most: int | None = getattr(self.limits, limit)
-        return most is not None and count >= most
 
     def _refuse(self, reason: str, retry_after: float = _RETRY) -> Refusal:
         self.refused[reason] += 1
@@ -199,6 +198,11 @@ class Census:
         place.is_authenticated = True
 
 
+def _is_met(most: int | None, count: int) -> bool:
+    return most is not None and count >= most
+
+
+@functools.lru_cache(maxsize=1024)
 def place_of(address: str | None) -> str:
     """Return what counts as one address: of IPv6 the /64, which is what one customer gets.
 

@@ -15,7 +15,7 @@ from ..commands import Call, Failure
 from ..dialects.base import Dialect
 from ..errors import ConnectionClosed, Reject, ValidationError
 from ..handlers import instead_of, is_own_end, refuse_for
-from ..websocket import WebSocket, outgoing
+from ..websocket import WebSocket, outgoing, speak
 from .auth import Auth, FirstMessage, Refusal, Source
 from .credentials import BadCredentials, ExpiredCredentials
 from .identity import Identity, user_key
@@ -124,9 +124,9 @@ class Gate:
         self, ws: WebSocket, error: Reject, code: int, dialect: Dialect | None
     ) -> None:
         """Accept, say why not where the dialect can, and close: scripts can read that."""
+        codec = None if dialect is None else speak(ws, dialect)
         await ws.accept()
-        if dialect is not None:
-            codec = ws.codec = dialect.open(ws.app.json)
+        if codec is not None:
             frame = codec.encode(Failure(error.code, error.message, error.details))
             if frame is not None:
                 ws.connection.push(outgoing(frame))

@@ -13,11 +13,12 @@ from .. import closecodes
 from ..binding.plan import Context, Plan
 from ..commands import Authenticate, Call, Ping, Ready, Subscribed
 from ..errors import Close, Reject
-from ..handlers import call_plan, is_foreseen
+from ..handlers import call_plan, close_of, is_foreseen
 from ..security.credentials import ExpiredCredentials
 from ..timers import wheel
 from ..websocket import WebSocket, outgoing
 from .endpoint import MessageEndpoint
+from .shared import SharedSession
 from .shortly import ShortCalls
 
 __all__ = ["Beginning"]
@@ -121,7 +122,8 @@ class Beginning(ShortCalls):
         if is_first:
             wheel().forget(self)
             ws.positions = command.positions
-        await self._say_ready(command.id)
+        call = None if command.body is None else Call(command.body, id=command.id)
+        await self._say_ready(command.id, call)
         if is_first and dialect.ping_interval is not None:
             clock = wheel()
             clock.watch(self, clock.now() + dialect.ping_interval)
@@ -134,30 +136,48 @@ class Beginning(ShortCalls):
         is_judged = identity is not None or (gate is not None and not gate.waits_for_message)
         return is_judged and not command.token
 
-    async def _say_ready(self, id: Any, *, is_told: bool = True) -> None:
-        """Begin the session: run `on_ready`, the first time, and tell the peer what it says."""
-        is_greeting = self.endpoint.dialect.greets and self._greeting is _UNREAD
+    async def _say_ready(self, id: Any, call: Call | None = None, *, is_told: bool = True) -> None:
+        """Begin the session, the first time, and tell the peer what `on_ready` says."""
+        hooks, connection = self.endpoint.hooks, self.ws.connection
+        is_first = self._greeting is _UNREAD
+        is_greeting = is_first and self.endpoint.dialect.greets
+        is_corked = is_greeting or (is_first and hooks.shared is not None)
         if is_greeting:
             self._collected = []
-            self.ws.connection.cork()
-        frame = None
+        if is_corked:
+            connection.cork()
+        frame, failure = None, None
         try:
-            if self._greeting is _UNREAD:
+            if is_first:
                 self._greeting = None
-                if self.endpoint.hooks.ready is not None:
-                    self._greeting = await self._run_hook(self.endpoint.hooks.ready)
+                await self._begin_session(call)
             if isinstance(self._greeting, Close):
                 raise self._greeting
             frame = self.say(self._ready(id)) if is_told else None
         except Exception as error:
-            await self.fail(error, Call(None, id=id))
-            return
+            failure = error
         finally:
             self._collected = None
-            if is_greeting:
-                self.ws.connection.uncork(None if frame is None else outgoing(frame))
-        if frame is not None and not is_greeting and self.ws.connection.is_open:
+            if is_corked:
+                connection.uncork(None if frame is None else outgoing(frame))
+        if failure is not None:
+            await self.fail(failure, Call(None, id=id))
+            if is_first and hooks.shared is not None:
+                self.ws.end(*_end_for(failure))
+        elif frame is not None and not is_corked and connection.is_open:
             await self.ws.send_frame(frame)
+
+    async def _begin_session(self, call: Call | None) -> None:
+        """Run `on_ready`, and enter the session that is shared with others, if there is one."""
+        hooks, shared = self.endpoint.hooks, None
+        if hooks.shared is not None:
+            channel = await self._run_hook(hooks.shared)
+            shared = SharedSession(self.ws, self.endpoint.dialect, channel)
+        if hooks.ready is not None:
+            self._greeting = await self._run_hook(hooks.ready, call)
+        if shared is not None and not isinstance(self._greeting, Close):
+            await shared.enter()
+            self.shared = shared
 
     def _ready(self, id: Any) -> Ready:
         identity = self.ws.identity
@@ -192,6 +212,13 @@ class Beginning(ShortCalls):
         else:
             self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated")
 
-    async def _run_hook(self, plan: Plan) -> Any:
-        async with Context(self.ws, self.ws.handshake, self.lasting) as context:
+    async def _run_hook(self, plan: Plan, call: Call | None = None) -> Any:
+        async with Context(self.ws, self.ws.handshake, self.lasting, call) as context:
             return await call_plan(plan, context)
+
+
+def _end_for(error: Exception) -> tuple[int, str]:
+    """Return how a connection ends that cannot enter the session that it was to share."""
+    if isinstance(error, Reject) and error.code == "unavailable":
+        return closecodes.OVERLOADED, "try again"
+    return (closecodes.FORBIDDEN, "forbidden") if is_foreseen(error) else close_of(error)

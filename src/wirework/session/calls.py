@@ -24,6 +24,7 @@ from ..timers import wheel
 from ..types import Frame
 from ..websocket import WebSocket, outgoing
 from .endpoint import Function, MessageEndpoint
+from .shared import SharedSession, Update
 
 __all__ = ["Calls"]
 
@@ -45,6 +46,7 @@ class Calls(ABC):
         "_unwanted",
         "endpoint",
         "lasting",
+        "shared",
         "ws",
     )
 
@@ -52,6 +54,8 @@ class Calls(ABC):
         self.endpoint = endpoint
         self.ws = ws
         self.lasting = Store()
+        self.shared: SharedSession | None = None
+        """What it shares with other connections, once it has begun."""
         self._in_handler: list[asyncio.Task[None]] | None = None
         """Workers to cancel when the peer goes: those in the handler, not in its cleanup."""
         self._streams: dict[asyncio.Task[None], Id] | None = None
@@ -75,8 +79,8 @@ class Calls(ABC):
                 self._check(function, call.name)
             async with Context(self.ws, self.ws.handshake, self.lasting, call) as context:
                 frame, then = await self._run(function.plan, context, call)
-            if frame is not None and self.ws.connection.is_open:
-                await self.ws.send_frame(frame)
+            if frame is not None:
+                await self._deliver(frame)
             if then is not None:
                 self.ws.end(then.code, then.reason)
             elif self.endpoint.has_turns and not _is_error(context.result):
@@ -144,7 +148,7 @@ class Calls(ABC):
 
     async def _run(
         self, plan: Plan, context: Context, call: Call
-    ) -> tuple[Frame | None, Close | None]:
+    ) -> tuple[Frame | Update | None, Close | None]:
         """Run the function, which may be cancelled here and nowhere else."""
         if not self.endpoint.cancel_on_disconnect:
             return await self._between_hooks(plan, context, call)
@@ -158,7 +162,7 @@ class Calls(ABC):
 
     async def _between_hooks(
         self, plan: Plan, context: Context, call: Call
-    ) -> tuple[Frame | None, Close | None]:
+    ) -> tuple[Frame | Update | None, Close | None]:
         hooks = self.endpoint.hooks
         for hook in hooks.before:
             await call_plan(hook, context)
@@ -199,7 +203,7 @@ class Calls(ABC):
 
     async def _answer(
         self, plan: Plan, context: Context, call: Call
-    ) -> tuple[Frame | None, Close | None]:
+    ) -> tuple[Frame | Update | None, Close | None]:
         """Return the frame of the last or only answer, and how the connection then ends."""
         if self.endpoint.handler_timeout is not None:
             value = await self._within(self.endpoint.handler_timeout, plan, context, call)
@@ -210,7 +214,7 @@ class Calls(ABC):
         if type(value) is AsyncGeneratorType:
             return await self._stream(value, call)
         context.result = value
-        return self._encode(value, call)
+        return self._outcome(value, call)
 
     async def _within(self, seconds: float, plan: Plan, context: Context, call: Call) -> Any:
         """Run middleware and function; cancel what takes longer than it may."""
@@ -283,11 +287,11 @@ class Calls(ABC):
                     continue
                 if isinstance(value, Reply):
                     self._raise_failure(value, call)
-                frame, then = self._encode(value, call, said.number)
+                frame, then = self._outcome(value, call, said.number)
                 if self.ws.connection.is_ended:
                     return None
                 if frame is not None:
-                    await self.ws.send_frame(frame)
+                    await self._deliver(frame)
                     said.number += 1
                 if then is not None:
                     return then
@@ -315,6 +319,26 @@ class Calls(ABC):
         with suppress(ConnectionClosed):
             self.ws.connection.push(outgoing(frame))
         return True
+
+    async def _deliver(self, frame: Frame | Update) -> None:
+        if not isinstance(frame, Update):
+            if self.ws.connection.is_open:
+                await self.ws.send_frame(frame)
+            return
+        assert self.shared is not None
+        await self.shared.publish(frame)
+        if frame.answer is not None and self.ws.connection.is_open:
+            await self.ws.send_frame(frame.answer)
+
+    def _outcome(
+        self, value: Any, call: Call, index: int | None = None
+    ) -> tuple[Frame | Update | None, Close | None]:
+        """Return what a function says: an answer, or an update of the session that is shared."""
+        if self.shared is None or value is None or isinstance(value, Close | Reply):
+            return self._encode(value, call, index)
+        is_lone = index is None  # the answer to a stream is its end
+        answer = self._encode(None, call)[0] if is_lone else None
+        return self.shared.update(call.name, value, answer), None
 
     def _encode(
         self, value: Any, call: Call, index: int | None = None

@@ -34,6 +34,7 @@ from ..commands import (
     Unsubscribe,
     Unsubscribed,
 )
+from ..dialects.shared import SharedCodec
 from ..errors import BrokerUnavailable, NoSuchChannel, Reject
 from ..handlers import call_plan, is_own_end, report
 from ..publications import Message
@@ -197,6 +198,9 @@ class Visits:
 
     async def _unsubscribe(self, command: Unsubscribe) -> None:
         subscription = self._subscription(command.channel)
+        codec = self._session.ws.codec
+        if isinstance(codec, SharedCodec) and codec.channel == command.channel:
+            raise Reject("forbidden", "close the connection to leave its session")
         self._channels.hub.leave(subscription)
         self._session.push(Unsubscribed(command.channel, id=command.id))
 

@@ -51,12 +51,13 @@ class Hooks:
     """What runs around the messages; each is a plan.
 
     `controller` makes the object of a connection, `before` and `after` run around each message,
-    which the others do at the begin and the end.
+    which the others do at the begin and the end. `shared` says which channel it shares with others.
     """
 
     controller: Plan | None = None
     connect: Plan | None = None
     ready: Plan | None = None
+    shared: Plan | None = None
     disconnect: Plan | None = None
     before: list[Plan] = field(default_factory=list)
     after: list[Plan] = field(default_factory=list)
@@ -64,8 +65,9 @@ class Hooks:
     @property
     def plans(self) -> list[Plan]:
         """Those that there are."""
-        single = (self.controller, self.connect, self.ready, self.disconnect)
-        return [plan for plan in (*single, *self.before, *self.after) if plan is not None]
+        begin = (self.controller, self.connect, self.ready, self.shared)
+        found = (*begin, self.disconnect, *self.before, *self.after)
+        return [plan for plan in found if plan is not None]
 
 
 class MessageEndpoint:
@@ -114,7 +116,8 @@ class MessageEndpoint:
         self.cancel_on_disconnect = cancel_on_disconnect
         self.handler_timeout = handler_timeout
         self.first_timeout = first_timeout
-        is_plain = not (middleware or cancel_on_disconnect or handler_timeout)
+        has_formats = bool(dialect.subprotocols)
+        is_plain = not (middleware or cancel_on_disconnect or handler_timeout or has_formats)
         self._shortcut = shortcut_of(dialect, function, json) if is_plain and function else None
         self._quick = dialect.quick(json) if is_plain else None
         self._json = json
@@ -135,7 +138,8 @@ class MessageEndpoint:
     @property
     def shortcut(self) -> Shortcut | None:
         """The short way of its messages, where there is nothing to do around them."""
-        if self.has_turns or self.hooks.before or self.hooks.after:
+        hooks = self.hooks
+        if self.has_turns or hooks.before or hooks.after or hooks.shared:
             return None
         if self._shortcut is None and self._quick is not None and self._lanes:
             self._shortcut = shortcut_to(self._quick, self._lanes)
@@ -157,7 +161,7 @@ class MessageEndpoint:
     def opens_at_once(self) -> bool:
         """Whether the handshake is answered without waiting and without the application's code."""
         hooks, dialect = self.hooks, self.dialect
-        if hooks.controller or hooks.connect or hooks.ready or self.gate:
+        if hooks.controller or hooks.connect or hooks.ready or hooks.shared or self.gate:
             return False
         if dialect.one_call or dialect.ready:
             return False

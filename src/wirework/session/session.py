@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +29,7 @@ from ..commands import (
 )
 from ..connection import current
 from ..controller import new_controller
+from ..dialects.base import SpoiledFrame
 from ..errors import (
     Close,
     ConnectionClosed,
@@ -48,7 +49,7 @@ from ..handlers import (
 )
 from ..timers import wheel
 from ..types import Frame
-from ..websocket import WebSocket
+from ..websocket import WebSocket, speak
 from .beginning import Beginning
 from .channels import Visits
 from .endpoint import MessageEndpoint
@@ -101,7 +102,7 @@ class MessageSession(Beginning):
     async def open(self) -> None:
         """Run `on_connect` and answer the handshake, or refuse it."""
         ws = self.ws
-        ws.codec = self.endpoint.dialect.open(ws.app.json)
+        speak(ws, self.endpoint.dialect)
         ws.conversation = self
         ws.connection.on_excess = self._say_excess
         ws.connection.translate_close = self.endpoint.dialect.wire_close
@@ -256,12 +257,16 @@ class MessageSession(Beginning):
         codec = self.ws.codec
         assert codec is not None
         try:
-            commands = codec.decode(frame)
+            await self._do_all(codec.decode(frame))
+        except SpoiledFrame as error:
+            await self._do_all(error.commands)
+            self.ws.end(closecodes.MALFORMED, closecodes.shorten_reason(error.message))
         except MalformedMessage as error:
-            await self.fail(error, None)
+            await self.fail(error, Call(None, id=error.id))
             if not self.is_begun and self.endpoint.dialect.one_call:
                 self.ws.end(closecodes.INVALID_DATA, "no first message")
-            return
+
+    async def _do_all(self, commands: Sequence[Command]) -> None:
         for command in commands:
             if self.ws.connection.is_ended and not self.ws.connection.by_peer:
                 return
@@ -345,6 +350,11 @@ class MessageSession(Beginning):
         """Whether messages of the dialect have names."""
         dialect = self.endpoint.dialect
         return dialect.has_names and dialect.name_in_query is None
+
+    @property
+    def has_html(self) -> bool:
+        """Whether the client shows HTML that the server has made."""
+        return self.endpoint.dialect.has_html
 
     def ask(self, name: str, value: Any, timeout: float, kind: Any) -> Awaitable[Any]:
         """Ask the client and wait for its answer; see `WebSocket.request`."""

@@ -14,11 +14,12 @@ from urllib.parse import parse_qs
 import msgspec
 
 from ..connection import Mailbox
+from ..errors import MalformedMessage
 from ..fallbacks import Fallback
 from ..security.redaction import redact_query
-from ..types import HeaderList, Receive, Scope, SendMessage
+from ..types import Frame, HeaderList, Receive, Scope, SendMessage
 from .head import fault_of
-from .stream_link import EventsLink, Host, LinesLink, carry, encode
+from .stream_link import BytesLink, EventsLink, Host, LinesLink, StreamLink, carry, encode
 
 __all__ = ["serve"]
 
@@ -30,7 +31,7 @@ _PREFLIGHT_AGE: Final = 600
 
 
 class _Posted(msgspec.Struct):
-    """The body of a request with a message."""
+    """The body of a request with a message, in JSON."""
 
     data: str
     session: str = ""
@@ -85,6 +86,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._origins = _values(scope, b"origin")
+        self._format = place.formats.get(_media_type(scope))
         self._is_allowed = False
 
     def judge_origin(self, seen: Scope) -> None:
@@ -160,13 +162,18 @@ class _Exchange:
         if not self._is_allowed:
             raise _NotTaken(403, "Forbidden")
         limit = 2 * max(self._place.sizes) + _ENVELOPE  # quoted, a message can be twice as long
-        body = await self._body(limit)
+        mailbox, message = self._posted(await self._body(limit))
+        await self.answer(await self._app.mailboxes.post(mailbox, message))
+
+    def _posted(self, body: bytes) -> tuple[Mailbox, Frame]:
         try:
+            if self._format is not None:
+                session, node, message = self._format.read(body)
+                return Mailbox(session, node), message
             posted = msgspec.json.decode(body, type=_Posted)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, MalformedMessage) as error:
             raise _NotTaken(400, f"expected session, node and data: {error}") from None
-        mailbox = Mailbox(posted.session, posted.node)
-        await self.answer(await self._app.mailboxes.post(mailbox, posted.data))
+        return Mailbox(posted.session, posted.node), posted.data
 
     async def _body(self, limit: int) -> bytes:
         """Return the body of the request, of at most `limit` bytes."""
@@ -190,28 +197,35 @@ class _Exchange:
     # --- a stream -------------------------------------------------------------------------------
 
     async def _stream(self) -> None:
-        place = self._place
-        if place.kind == "events":
-            self._check_site()
+        place, make = self._place, self._kind_of_link()
         first = await self._first()
-        make = EventsLink if place.kind == "events" else LinesLink
         link = make(self._scope, self._receive, self._send)
         link.farewell, link.headers, link.first = place.farewell, self._cors(), first
         await carry(self._app, link, self._scope)
 
-    async def _first(self) -> str:
+    def _kind_of_link(self) -> type[StreamLink]:
+        """Return what carries the stream, whose format is offered as a socket would offer it."""
+        if self._place.kind == "events":
+            self._check_site()
+            return EventsLink
+        if self._format is None:
+            return LinesLink
+        self._scope["subprotocols"] = [self._format.subprotocol]
+        return BytesLink
+
+    async def _first(self) -> Frame:
         """Return the message that the peer begins with.
 
         One of the query is alone: any page can have a browser ask for an address, with cookies.
         """
         place, scope = self._place, self._scope
         limit = max(place.sizes)
+        body = await self._body(limit)
         if place.kind == "lines":
             try:
-                return (await self._body(limit)).decode()
+                return body.decode() if self._format is None else body
             except UnicodeDecodeError:
                 raise _NotTaken(400, "expected UTF-8") from None
-        await self._body(limit)
         query = bytes(scope.get("query_string", b"")).decode("latin-1")
         found = parse_qs(query).get(place.first, [""])[-1].strip()
         # Its token is not for logs, which servers write from the same scope.
@@ -223,6 +237,10 @@ class _Exchange:
 
 def _values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _media_type(scope: Scope) -> str:
+    return "".join(_values(scope, b"content-type")).partition(";")[0].strip().lower()
 
 
 def _without_body(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

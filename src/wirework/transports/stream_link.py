@@ -14,11 +14,11 @@ from ..fallbacks import Farewell
 from ..mailboxes import Mailboxes
 from ..outbox import Waiting
 from ..timers import wheel
-from ..types import HeaderList, Receive, Scope, SendMessage
+from ..types import Frame, HeaderList, Receive, Scope, SendMessage
 from .asgi import AsgiLink
 from .base import Application
 
-__all__ = ["EventsLink", "Host", "LinesLink", "StreamLink", "carry", "encode"]
+__all__ = ["BytesLink", "EventsLink", "Host", "LinesLink", "StreamLink", "carry", "encode"]
 
 _CHUNK: Final = 64 * 1024
 """Bytes that are written at once, about."""
@@ -98,7 +98,7 @@ class StreamLink(AsgiLink):
         super().__init__(scope, receive, send)
         self.farewell: Farewell
         self.headers: HeaderList = ()
-        self.first = ""
+        self.first: Frame = ""
         self._turn = asyncio.Lock()
         self._in_flight = 0
         self._held = 0
@@ -110,7 +110,7 @@ class StreamLink(AsgiLink):
 
     # --- the peer's messages --------------------------------------------------------------------
 
-    async def put(self, message: str) -> None:
+    async def put(self, message: Frame) -> None:
         """Feed a message, in turn, when there is room for it.
 
         No more than an inbox of them may wait.
@@ -126,7 +126,7 @@ class StreamLink(AsgiLink):
         finally:
             self._held -= len(message)
 
-    def put_at_once(self, message: str) -> None:
+    def put_at_once(self, message: Frame) -> None:
         """Feed a message that another worker has answered already."""
         connection = self.connection
         bounds = connection.bounds
@@ -213,7 +213,8 @@ class StreamLink(AsgiLink):
     async def _say_farewell(self) -> None:
         """End the response, with a message that says why: there is no close frame."""
         connection = self.connection
-        said = self.farewell(connection.close_code or closecodes.NORMAL, connection.close_reason)
+        code, reason = connection.close_code or closecodes.NORMAL, connection.close_reason
+        said = self.farewell(code, reason, connection.subprotocol)
         await self._write_body(self.wrapped([] if said is None else [said]), is_last=True)
 
 
@@ -225,6 +226,16 @@ class LinesLink(StreamLink):
     def wrapped(self, messages: Sequence[bytes]) -> bytes:
         """Return one line for each message."""
         return b"".join([part for each in messages for part in (each, b"\n")])
+
+
+class BytesLink(StreamLink):
+    """A message says itself where it ends."""
+
+    media_type: ClassVar[str] = "application/octet-stream"
+
+    def wrapped(self, messages: Sequence[bytes]) -> bytes:
+        """Return the messages."""
+        return b"".join(messages)
 
 
 class EventsLink(StreamLink):

@@ -7,11 +7,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["frames", "json_values"]
+__all__ = ["LEAVES", "frames", "json_values"]
+
+LEAVES = 30
+"""Of a value; more take their time, and show nothing that fewer do not."""
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=LEAVES,
 )
 """Values that are the same after encoding and decoding."""
 
@@ -44,5 +48,6 @@ _any_text = st.text(st.characters())
 _wild: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | _any_text,
     lambda inner: st.lists(inner) | st.dictionaries(_any_text, inner),
+    max_leaves=LEAVES,
 )
 """Lone surrogates, which become escapes, numbers of any size, NaN."""

@@ -27,6 +27,7 @@ from wirework.commands import (
     Unsubscribed,
 )
 from wirework.dialects import Centrifugo, Codec, Dialect
+from wirework.dialects.base import SpoiledFrame
 from wirework.errors import MalformedMessage
 from wirework.json import JsonAdapter, MsgspecAdapter, OrjsonAdapter, StdlibAdapter
 from wirework.publications import Message, Position, Publication
@@ -216,6 +217,19 @@ def test_every_output_is_one_line_of_json(output: Output) -> None:
     assert isinstance(said(frame), dict)
 
 
+def test_what_comes_before_a_line_that_is_no_command_is_read() -> None:
+    with pytest.raises(SpoiledFrame) as caught:
+        codec().decode('{"id":1,"ping":{}}\n{"send":{}}\n{"id":2}\n{"id":3,"ping":{}}')
+    assert caught.value.commands == [Ping(1), Call(b"{}", "send")]
+
+
+def test_a_frame_holds_no_end_of_commands() -> None:
+    assert len(codec().decode("{}\n" * 4096)) == 4096
+    with pytest.raises(SpoiledFrame, match="at most 4096 commands in a frame") as caught:
+        codec().decode("{}\n" * 4097)
+    assert len(caught.value.commands) == 4096
+
+
 @given(ttl=st.floats(-1e3, 1e9))
 def test_a_client_brings_a_newer_token_before_the_old_one_is_over(ttl: float) -> None:
     told = said(codec().encode(Renewed("n", ttl, 1)))["sub_refresh"]
@@ -230,5 +244,5 @@ def test_signs_of_life_are_short() -> None:
 
 
 def test_a_connect_that_nobody_authenticates_is_one_all_the_same() -> None:
-    assert codec().decode('{"id":1,"connect":{}}') == [Authenticate("", 1)]
+    assert codec().decode('{"id":1,"connect":{}}') == [Authenticate("", 1, body=b"{}")]
     assert codec().decode('{"send":{}}') == [Call(b"{}", "send")]

@@ -9,6 +9,7 @@ from fasthtml.common import Div
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.dialects.frames import LEAVES
 from tests.unit.dialects.vectors import Html, check, load
 from wirework.commands import Call, Event, Failure, Result
 from wirework.dialects import Codec, Dialect, Fragment, Htmx, HtmxHeaders
@@ -168,6 +169,7 @@ def test_a_fragment_never_breaks_out_of_its_place(
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=LEAVES,
 )
 names = st.sampled_from(["headers", "HEADERS", "values", "body", "type", "request_id", "x"])
 messages = st.dictionaries(names, json_values | st.just("request"))
@@ -213,6 +215,7 @@ def test_forms_arrive_alike_from_both_versions(form: dict[str, Any], sent: dict[
 answers: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.text() | st.integers() | st.floats() | st.builds(Html, st.text()),
     lambda inner: st.lists(inner) | st.lists(inner).map(tuple),
+    max_leaves=LEAVES,
 )
 
 

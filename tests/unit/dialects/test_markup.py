@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
+from tests.unit.dialects.frames import LEAVES
 from tests.unit.dialects.vectors import Html
 from wirework.dialects import Fragment
 from wirework.dialects.markup import as_text, mark_out_of_band, out_of_band, partial, render
@@ -164,6 +165,7 @@ def test_an_out_of_band_wrapper_is_one_that_browsers_keep_the_content_in(
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=LEAVES,
 )
 
 

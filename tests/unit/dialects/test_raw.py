@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.dialects.frames import json_values
 from tests.unit.dialects.vectors import check, load
 from wirework.commands import Call, Event, Failure, Output, Result
 from wirework.dialects import Codec, Dialect, Raw
@@ -17,10 +18,6 @@ JSON = MsgspecAdapter()
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 frames = st.text() | st.binary()
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
 
 
 def codec(mode: Mode = "auto") -> Codec:

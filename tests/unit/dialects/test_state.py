@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.dialects.frames import frames, json_values
-from tests.unit.dialects.vectors import check, load
+from tests.unit.dialects.vectors import check, load, shared_by
 from wirework.commands import Authenticate, Call, Disconnect, Event, Failure, Ready, Result
 from wirework.dialects import Codec, Dialect, State
 from wirework.dialects.channels import CHANNEL_WORDS
@@ -33,7 +33,7 @@ def said(frame: str | bytes | None) -> Any:
 def test_the_vectors_hold_with_every_json_adapter(
     vector: dict[str, Any], json: JsonAdapter
 ) -> None:
-    check(vector, State(**vector.get("dialect", {})).open(json))
+    check(vector, shared_by(vector, State(**vector.get("dialect", {})), json))
 
 
 def test_state_is_a_dialect_of_values_with_names() -> None:

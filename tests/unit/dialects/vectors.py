@@ -2,13 +2,13 @@
 
 A vector says what a frame means ("frame" with "commands" or "error") or how an output looks
 ("output" with "frame", null for no frame, or with "error"). "dialect" holds the constructor's
-arguments and "after" the frames that the codec has read before. A frame of bytes is
-"frame_base64".
+arguments, "shared" the channel of a session that is shared, and "after" the frames that the codec
+has read before. A frame of bytes is "frame_base64".
 
 A command is one of
 - `{"body", "name"?, "id"?, "htmx"?}`, a call; for a body of bytes "body_text" or "body_base64",
-- `{"authenticate": {"token", "id"?, "positions"?}}`, `{"ping": {"id"?}}`, `{"cancel": {"id"}}`,
-- `{"pong": {}}`,
+- `{"authenticate": {"token", "id"?, "positions"?, "body_text"?}}`, `{"ping": {"id"?}}`,
+- `{"cancel": {"id"}}`, `{"pong": {}}`,
 - `{"answer": {"id", "body"?, "failure"?: {"code", "message", "details"?}}}`,
 - `{"subscribe" | "renew" | "unsubscribe" | "publish" | "history" | "presence": {...}}`: the fields
   of the command, "body_text" for its body.
@@ -66,7 +66,9 @@ from wirework.commands import (
     Unsubscribe,
     Unsubscribed,
 )
-from wirework.dialects import Codec, Fragment, HtmxHeaders
+from wirework.dialects import Codec, Dialect, Fragment, HtmxHeaders
+from wirework.dialects.shared import SharedCodec
+from wirework.json import JsonAdapter
 from wirework.publications import Member, Message, Position, Publication
 from wirework.types import Frame
 
@@ -92,6 +94,13 @@ def frames_of(name: str) -> list[Frame]:
     """Return the frames that the vectors of a dialect read, each once."""
     vectors = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
     return list(dict.fromkeys(value_of(each, "frame") for each in vectors if "output" not in each))
+
+
+def shared_by(vector: dict[str, Any], dialect: Dialect, json: JsonAdapter) -> Codec:
+    """Return the codec of a dialect; where the vector says so, in a shared session."""
+    codec = dialect.open(json)
+    channel = vector.get("shared")
+    return codec if channel is None else SharedCodec(codec, dialect, json, channel)
 
 
 def check(vector: dict[str, Any], codec: Codec) -> None:
@@ -154,8 +163,10 @@ def _answer_of(said: dict[str, Any]) -> Answer:
 
 
 _COMMANDS: dict[str, Callable[..., Command]] = {
-    "authenticate": lambda positions=None, **said: Authenticate(
-        positions={name: Position(**each) for name, each in (positions or {}).items()}, **said
+    "authenticate": lambda positions=None, body_text=None, **said: Authenticate(
+        positions={name: Position(**each) for name, each in (positions or {}).items()},
+        body=None if body_text is None else body_text.encode(),
+        **said,
     ),
     "ping": Ping,
     "pong": Pong,
