@@ -1,4 +1,4 @@
-"""Whythawk: a session that begins with a token, whose updates reach all users; Vue in the page."""
+"""Whythawk: a token, then a session of all users, whose updates reach each; Vue in the page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated, Any
 
 import msgspec
 from htpy import Element, Node, div, script
@@ -19,13 +20,14 @@ from wirework import (
     App,
     Close,
     FirstMessage,
+    History,
+    NamedChannel,
+    Presence,
     Refuse,
     Reject,
     Reply,
     Router,
     Session,
-    WebSocket,
-    broadcast,
 )
 from wirework.dialects import State
 
@@ -39,7 +41,7 @@ TOKEN_AGE = 15 * 60
 
 
 class User(msgspec.Struct, frozen=True):
-    name: str
+    id: str
 
 
 add_login(router)
@@ -67,58 +69,63 @@ async def user_of_token(token: str) -> User | None:
 # --- over WebSockets ------------------------------------------------------------------------------
 
 
+def add_channels(app: App) -> None:
+    """The newest thing and the newest price are kept for a day, and told to whoever comes."""
+    app.channel("things", mode="latest", history=History(ttl=24 * 3600), presence=Presence(grace=1))
+
+
 class Kind(StrEnum):
     OFFER = "offer"
     WISH = "wish"
 
 
 class Thing(msgspec.Struct):
-    text: str
-    price: Decimal = Decimal(0)
+    text: Annotated[str, msgspec.Meta(max_length=200)]
     kind: Kind = Kind.OFFER
 
 
-class Entry(Thing, kw_only=True):
+class Price(msgspec.Struct):
+    price: Decimal = Decimal(0)
+
+
+class Update(msgspec.Struct, kw_only=True):
+    """What a user has changed, as all of them are told."""
+
     by: str
     id: uuid.UUID = msgspec.field(default_factory=uuid.uuid4)
     at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+    value: Thing | Price
 
 
-entries: list[Entry] = []
-users: dict[WebSocket, User] = {}
 socket = router.events("/api/v1/socket", dialect=State(), auth=FirstMessage(verify=user_of_token))
 
 
+@socket.shared
+async def session_of(app: App) -> NamedChannel[Any]:
+    """Everybody shares one session, on whichever worker; "things:{id}" would be one for each id."""
+    return app.channel_named("things")
+
+
 @socket.on("startThings")
-async def start_things(ws: WebSocket, user: User) -> dict[str, object]:
-    users[ws] = user
-    await tell_who_is_here()
-    return {"something": "yes, something", "entries": entries}
+async def start_things() -> Reply:
+    return Reply({"something": "yes, something", "channel": "things"})  # for this page alone
 
 
-@socket.on("add", after="startThings")
-async def add(thing: Thing, user: User) -> None:
-    if not 0 <= thing.price < 1_000_000:
+@socket.on("thing", after="startThings")
+async def change_thing(thing: Thing, user: User) -> Update:
+    return Update(by=user.id, value=thing)  # for all of them
+
+
+@socket.on("price", after="startThings")
+async def change_price(price: Price, user: User) -> Update:
+    if not 0 <= price.price < 1_000_000:
         raise Reject("price", "The price is below a million, and not below nothing.")
-    entry = Entry(thing.text, thing.price, thing.kind, by=user.name)
-    entries.append(entry)
-    await broadcast(users, entry, name="somethingHappened")
+    return Update(by=user.id, value=price)
 
 
 @socket.on("save", after="startThings")
 async def save() -> Reply:
     return Reply({}, then=Close(1000))
-
-
-@socket.on_disconnect
-async def leave(ws: WebSocket) -> None:
-    if users.pop(ws, None):
-        await tell_who_is_here()
-
-
-async def tell_who_is_here() -> None:
-    names = sorted({user.name for user in users.values()})
-    await broadcast(users, {"users": names}, name="somethingElse")
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -131,7 +138,7 @@ async def index(session: Session) -> Element:
     return page(
         "whythawk",
         "Whythawk",
-        "Open this page in two browsers: what one adds, both see. Saving ends the session.",
+        "Change things in two tabs: both see the newest, and so does a third. Saving ends yours.",
         npm.missing(*FILES) or (desk() if "name" in session else login_form()),
         scripts=npm.scripts(*FILES),
         sources=["pages/whythawk.html", "static/whythawk.js", "npm.py"],
@@ -150,3 +157,4 @@ app = App(secret_key="for this example only: keep yours out of the code")
 app.include(router)
 app.include(npm.router)
 app.mount("/static", STATIC)
+add_channels(app)

@@ -27,9 +27,12 @@ const SessionPage = {
   setup() {
     let wsp = {};
     const streaming = ref(true);
-    const entries = ref([]);
     const users = ref([]);
     const notice = ref("");
+    // What the session has come to: the newest of each state, and who said it when.
+    const thing = ref({ kind: "offer", text: "" });
+    const price = ref({ price: "" });
+    const told = ref({});
 
     onMounted(async () => {
       await authStore.refreshTokens();
@@ -61,14 +64,24 @@ const SessionPage = {
           sendSocketRequest("startThings", {});
           break;
         case "startThings":
-          entries.value = response.data.entries;
+          sendSocketRequest("channel.presence", { channel: response.data.channel });
           break;
-        case "somethingHappened":
-          entries.value.push(response.data);
-          notice.value = "";
+        case "thing":
+          thing.value = response.data.value;
+          tell("thing", response.data);
           break;
-        case "somethingElse":
-          users.value = response.data.users;
+        case "price":
+          price.value = response.data.value;
+          tell("price", response.data);
+          break;
+        case "channel.presence":
+          show(response.data.members.map((member) => member.user));
+          break;
+        case "channel.joined":
+          show([...users.value, response.data.member.user]);
+          break;
+        case "channel.left":
+          show(users.value.filter((user) => user !== response.data.member.user));
           break;
         case "error":
           notice.value = `Error: ${response.error}`;
@@ -76,20 +89,28 @@ const SessionPage = {
       }
     }
 
+    function show(names) {
+      users.value = [...new Set(names)].sort();
+    }
+
+    function tell(state, { by, at }) {
+      told.value[state] = `${by}, ${new Date(at).toLocaleTimeString()}`;
+      notice.value = "";
+    }
+
     function sendSocketRequest(state, data) {
       wsp.sendPacked({ state, data });
     }
 
-    function add({ target }) {
-      sendSocketRequest("add", Object.fromEntries(new FormData(target)));
-      target.text.value = "";
+    function send(state, { target }) {
+      sendSocketRequest(state, Object.fromEntries(new FormData(target)));
     }
 
     function save() {
       sendSocketRequest("save", {});
     }
 
-    return { add, entries, notice, save, streaming, users };
+    return { notice, price, save, send, streaming, thing, told, users };
   },
 };
 

@@ -483,6 +483,7 @@ class App(ChannelHost, SessionHost, Router):
                     watchdog = Watchdog(self.settings.stall_warning)
                     watchdog.start()
                     stack.callback(watchdog.stop)
+                self.channels.hub.reopen()
                 stack.push_async_callback(self.channels.hub.stop)
                 if len(self.channels) or self.channels.hub.broker.is_shared:
                     await self.channels.start()

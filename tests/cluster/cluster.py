@@ -14,6 +14,7 @@ import httpx
 from websockets.asyncio.client import connect
 
 from tests.brokers.servers import BrokerServer, nats_server, redis_server
+from tests.contract.sockets import NO_TLS
 from tests.faults.served import Served, served
 from wirework import Publisher
 
@@ -120,7 +121,7 @@ class Cluster:
     def post(self, path: str) -> None:
         """Have one worker, any of them, do something that concerns all."""
         url = f"http://{self.server.authority}{path}"
-        httpx.post(url, trust_env=False, timeout=20).raise_for_status()
+        httpx.post(url, trust_env=False, timeout=20, verify=NO_TLS).raise_for_status()
 
 
 def _lives(pid: int) -> bool:

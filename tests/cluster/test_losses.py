@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.brokers.servers import BrokerServer
 
 from .cluster import BROKERS, Cluster, cluster_of
 
@@ -38,35 +41,26 @@ async def test_clients_of_a_worker_that_is_killed_come_back_and_miss_nothing(
     assert len({client.connections for client in fleet.clients if client not in victims}) == 1
 
 
-async def test_a_broker_that_is_killed_and_started_again_costs_nobody_anything(
-    cluster: Cluster, channel: str
+@pytest.mark.parametrize(
+    ("leave", "come_back"),
+    [(BrokerServer.kill, BrokerServer.start), (BrokerServer.freeze, BrokerServer.thaw)],
+    ids=["killed", "frozen"],
+)
+async def test_a_broker_that_is_away_for_a_while_costs_nobody_anything(
+    cluster: Cluster,
+    channel: str,
+    leave: Callable[[BrokerServer], None],
+    come_back: Callable[[BrokerServer], None],
 ) -> None:
-    """G1, G2: what was acknowledged outlives it; no client loses its connection."""
+    """G1, G2, G3, G5: what was acknowledged outlives it; no client loses its connection."""
     async with cluster.fleet(FEWER, channel) as fleet, cluster.load(channel, fleet) as load:
         async with load.running():
             await load.more(50)
-            cluster.broker.kill()
-            await load.until_repeated(4)
-            cluster.broker.start()
-            await load.more(100)
-        await fleet.hear(await load.finish())
-    assert fleet.differences(load.ledger) == []
-    assert fleet.gaps == {0}
-    assert {client.connections for client in fleet.clients} == {1}
-
-
-async def test_a_broker_that_stands_still_for_a_while_costs_nobody_anything(
-    cluster: Cluster, channel: str
-) -> None:
-    """G3, G5: publishing fails meanwhile; it is noticed, and made good."""
-    async with cluster.fleet(FEWER, channel) as fleet, cluster.load(channel, fleet) as load:
-        async with load.running():
-            await load.more(50)
-            cluster.broker.freeze()
+            leave(cluster.broker)
             try:
                 await load.until_repeated(4)
             finally:
-                cluster.broker.thaw()
+                come_back(cluster.broker)
             await load.more(100)
         await fleet.hear(await load.finish())
     assert fleet.differences(load.ledger) == []

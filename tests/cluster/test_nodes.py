@@ -92,4 +92,3 @@ async def test_a_node_that_is_cut_off_serves_on_and_catches_up(
             assert {client.connections for client in fleet.clients} == {1}
         assert load.repeated > 0
         assert len(set(load.ledger.published.values())) == len(load.ledger.published) == top.offset
-        # DBG

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.contract.process import HOST, ServerProcess
+from tests.contract.process import HOST, UNMEASURED, ServerProcess
 from tests.contract.sockets import SocketServer
 from tests.faults import measure
 from tests.wire.raw import RawClient, frame, handshake, raw_client
@@ -131,7 +131,7 @@ def served(
     own = json.dumps({**limits, "environment": _variables(settings)})
     own = own.replace("{", "{{").replace("}", "}}")
     command = ("tests.faults.command", own, *arguments, *options)
-    process = ServerProcess(transport, command, log)
+    process = ServerProcess(transport, command, log, **UNMEASURED)
     try:
         process.wait_until_it_accepts()
         yield Served(process)

@@ -77,9 +77,11 @@ class Attendance:
         loop = asyncio.get_running_loop()
         number = self._due[channel, member.connection] = next(self._numbers)
         heapq.heappush(self._leaving, (loop.time() + seconds, number, channel, member))
-        self._wanted.set()
         if self._task is None or self._task.done():
+            self._wanted = asyncio.Event()  # the one before may be of another event loop
             self._task = loop.create_task(self._work())
+        else:
+            self._wanted.set()
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

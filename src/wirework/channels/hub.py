@@ -24,6 +24,7 @@ from ..errors import BrokerUnavailable, ConnectionClosed, Reject
 from ..publications import Member, Message, Position, Publication
 from ..websocket import WebSocket
 from .attendance import Attendance
+from .backlog import Backlog
 from .consumer import Consumer
 from .recovery import Recovery, is_for
 from .rules import Rules
@@ -84,19 +85,26 @@ class Hub:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._recovery = Recovery(broker, history_limit, self.leave, self._spawn)
         self._starting: asyncio.Task[None] | None = None
-        self._turns: dict[Topic, Iterator[None]] = {}
-        """Channels with very many subscriptions that have something to tell."""
+        self._is_stopped = False
+        self._turns: dict[Backlog, Iterator[None]] = {}
+        """Channels with many subscriptions that have something to tell."""
         self._turner: asyncio.Task[None] | None = None
         self._dropped = 0
 
     # --- its life -------------------------------------------------------------------------------
 
+    def reopen(self) -> None:
+        """Let it be started again after `stop`."""
+        self._is_stopped = False
+
     async def start(self) -> None:
         """Start the broker, once.
 
         Raises:
-            BrokerUnavailable: it cannot be reached.
+            BrokerUnavailable: it cannot be reached, or `stop` was called.
         """
+        if self._is_stopped:
+            raise BrokerUnavailable("the application has stopped")
         starting = self._starting
         if starting is None:
             starting = self._starting = asyncio.get_running_loop().create_task(self._start())
@@ -119,6 +127,7 @@ class Hub:
 
     async def stop(self) -> None:
         """End every subscription and the broker's part in this process."""
+        self._is_stopped = True
         starting, self._starting = self._starting, None
         if starting is None:
             return
@@ -429,17 +438,17 @@ class Hub:
         if topic.backfill is None or topic.backfill.done():
             topic.backfill = self._spawn(self._recovery.fill(topic))
 
-    def tell_in_turns(self, topic: Topic) -> None:
-        """Have a channel with very many subscriptions take turns with the others."""
-        self._turns[topic] = topic.steps()
+    def tell_in_turns(self, backlog: Backlog) -> None:
+        """Have a channel with many subscriptions take turns with the others."""
+        self._turns[backlog] = backlog.steps()
         if self._turner is None or self._turner.done():
             self._turner = self._spawn(self._take_turns())
 
     async def _take_turns(self) -> None:
         while self._turns:
-            for topic, steps in list(self._turns.items()):
-                if next(steps, _OVER) is _OVER and self._turns.get(topic) is steps:
-                    del self._turns[topic]
+            for backlog, steps in list(self._turns.items()):
+                if next(steps, _OVER) is _OVER and self._turns.get(backlog) is steps:
+                    del self._turns[backlog]
                 await asyncio.sleep(0)
 
     async def _look_after(self) -> None:

@@ -12,6 +12,7 @@ from ..commands import Gap, Output
 from ..errors import ConnectionClosed, StateError
 from ..outbox import Outgoing
 from ..publications import Position, Publication
+from .backlog import Backlog
 from .rules import Rules
 from .subscription import Subscription, frame_of, variant_of
 
@@ -22,8 +23,8 @@ __all__ = ["Topic"]
 
 logger = logging.getLogger("wirework")
 
-_AT_ONCE: Final = 2000
-"""Subscriptions that are told in one go; of more, other channels get their turn in between."""
+_AT_ONCE: Final = 64
+"""Subscriptions that are told in one go; of more, everybody else gets a turn in between."""
 _MAX_HELD: Final = 1000
 """Publications that wait until those before them were read; of more, history is read again."""
 
@@ -34,8 +35,8 @@ class Keeper(Protocol):
     def catch_up(self, topic: Topic, subscription: Subscription) -> None:
         """The outbox of a subscription has no room: tell it later what it misses."""
 
-    def tell_in_turns(self, topic: Topic) -> None:
-        """There is a backlog: run `steps`, with other channels' in between."""
+    def tell_in_turns(self, backlog: Backlog) -> None:
+        """There is a backlog: run its `steps`, with other channels' in between."""
 
     def leave(self, subscription: Subscription) -> None:
         """The connection of a subscription has ended."""
@@ -67,9 +68,8 @@ class Topic:
         """Up to where publications were told, where the broker keeps them."""
         self.held: deque[Publication] | None = deque(maxlen=_MAX_HELD)
         """Publications that wait until those before them were read; None: none is missing."""
-        self.backlog: deque[tuple[int, Publication]] = deque()
-        """What is told step by step, since there are very many subscriptions."""
-        self._steps: Iterator[None] | None = None
+        self.backlog: Backlog | None = None
+        """What is told step by step, since there are many subscriptions; None: nothing ever was."""
         self.claims = 0
         """Tasks that are about to subscribe."""
         self.opening: asyncio.Future[None] | None = None
@@ -114,6 +114,8 @@ class Topic:
             self.waiting[subscription] = None
             return
         self.waiting.pop(subscription, None)
+        if not self.waiting:
+            self.waiting.clear()  # lets go of the memory of those that were there
         self._make_live(subscription)
 
     def _make_live(self, subscription: Subscription, since: int | None = None) -> None:
@@ -154,6 +156,10 @@ class Topic:
         self.waiting.pop(subscription, None)
         self.behind.pop(subscription, None)
         subscription.topic = None
+
+    def is_live(self, subscription: Subscription) -> bool:
+        """Whether it is told what is published."""
+        return subscription in self.groups.get(subscription.variant, ())
 
     def _leave_group(self, subscription: Subscription) -> None:
         group = self.groups.get(subscription.variant)
@@ -234,65 +240,54 @@ class Topic:
         if self.behind:
             self._tell_behind(publication)
         if self.backlog or sum(map(len, self.groups.values())) > _AT_ONCE:
-            self.backlog.append((self.sequence, publication))
-            self._keeper.tell_in_turns(self)
+            self._tell_in_turns(publication)
             return
         self._regroup()
         for group in list(self.groups.values()):
             members = list(group)
-            frame = self._frame(members[0], publication)
-            if frame is not None:
-                self._push(members, frame, publication)
+            frame = self.frame(members[0], publication)
+            for subscription in members if frame is not None else ():
+                assert frame is not None
+                self.give(subscription, frame, publication)
 
-    def steps(self) -> Iterator[None]:
-        """Return what tells the backlog, some subscriptions at each step."""
-        if self._steps is None:
-            self._steps = self._tell_backlog()
-        return self._steps
+    def _tell_in_turns(self, publication: Publication) -> None:
+        if self.backlog is None:
+            self.backlog = Backlog(self)
+        self.backlog.add(self.sequence, publication)
+        if self.backlog.is_full:
+            self.backlog.empty()
+        else:
+            self._keeper.tell_in_turns(self.backlog)
 
-    def _tell_backlog(self) -> Iterator[None]:
-        while self.backlog:
-            sequence, publication = self.backlog[0]
-            self._regroup()
-            for group in list(self.groups.values()):
-                members = [each for each in group if each.since < sequence]
-                frame = self._frame(members[0], publication) if members else None
-                for at in range(0, len(members) if frame else 0, _AT_ONCE):
-                    part = [each for each in members[at : at + _AT_ONCE] if each in group]
-                    assert frame is not None
-                    self._push(part, frame, publication)
-                    yield
-            self.backlog.popleft()
-        self._steps = None
-
-    def _push(self, group: list[Subscription], frame: Outgoing, publication: Publication) -> None:
+    def give(self, subscription: Subscription, frame: Outgoing, publication: Publication) -> bool:
+        """Push the frame of a publication; False: the subscription is not live any more."""
+        connection = subscription.connection
+        if connection.outbox.is_congested:
+            self.is_congested = True
+            if self.rules.overflow != "close":
+                return self._skip(subscription, publication)
         exclude = publication.message.exclude
-        may_push = self.rules.overflow == "close"
-        for subscription in group:
-            connection = subscription.connection
-            if connection.outbox.is_congested:
-                self.is_congested = True
-                if not may_push:
-                    self._skip(subscription, publication)
-                    continue
-            if exclude and connection.id in exclude:
-                continue
-            try:
-                connection.push(frame)
-            except (ConnectionClosed, StateError):  # or too much for one that is not accepted yet
-                self._keeper.leave(subscription)
+        if exclude and connection.id in exclude:
+            return True
+        try:
+            connection.push(frame)
+        except (ConnectionClosed, StateError):  # or too much for one that is not accepted yet
+            self._keeper.leave(subscription)
+            return False
+        return True
 
-    def _skip(self, subscription: Subscription, publication: Publication) -> None:
-        """The outbox of a subscription has no room for this publication."""
+    def _skip(self, subscription: Subscription, publication: Publication) -> bool:
+        """The outbox of a subscription has no room for this publication; False: it is behind."""
         overflow = self.rules.overflow
         if overflow == "drop" or (overflow == "catch_up" and not publication.offset):
             self.dropped += 1
-            return
+            return True
         before = Position(publication.epoch, publication.offset - 1)
         self.fall_behind(subscription, before)
         if subscription.pending is not None:
             subscription.pending[publication.message.key] = publication
         self._keeper.catch_up(self, subscription)
+        return False
 
     def _tell_waiting(self, publication: Publication) -> None:
         for subscription in list(self.waiting):
@@ -313,7 +308,8 @@ class Topic:
                     self.dropped += 1
                 pending[publication.message.key] = publication
 
-    def _frame(self, subscription: Subscription, publication: Publication) -> Outgoing | None:
+    def frame(self, subscription: Subscription, publication: Publication) -> Outgoing | None:
+        """Return what tells a subscription of a publication; None: there are no words for it."""
         try:
             frame = frame_of(subscription.ws, publication)
         except Exception:
@@ -330,8 +326,8 @@ class Topic:
 
         Not those who have read further, nor those who are behind: they read history themselves.
         """
-        for _ in self.steps():  # what comes before the gap is told before it
-            pass
+        if self.backlog is not None:
+            self.backlog.empty()  # what comes before the gap is told before it
         self.position = position
         for subscription in self:
             mine = subscription.position
