@@ -108,6 +108,8 @@ class Subscribe(msgspec.Struct, frozen=True, gc=False):
     id: Id | None = None
     token: str = ""
     """Says that it may, in dialects that carry such a token."""
+    must_recover: bool = False
+    """Not to be subscribed where something since `since` is lost."""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, gc=False):

@@ -18,6 +18,7 @@ from .json import JsonAdapter
 from .security.auth import Source
 from .security.identity import Identity
 from .security.sessions import Session
+from .security.users import user, user_as
 from .websocket import Send, WebSocket
 
 __all__ = [
@@ -50,7 +51,7 @@ def websocket_binder(json: JsonAdapter, app: type, overrides: _Overrides) -> Bin
         "session": _session,
         "app": _app,
         "state": _state,
-        "user": lambda context: context.connection.user,
+        "user": user,
         "scope": _scope,
     }
     return Binder(json, types=types, names=names, overrides=overrides)
@@ -85,11 +86,12 @@ def message_parameters(dialect: Dialect) -> dict[str, Extra]:
     return {"message": Extra(Call, _call, is_of_message=True, takes_any=False), **own}
 
 
-def user_parameter(sources: Sequence[Source], where: str) -> dict[str, Extra]:
+def user_parameter(sources: Sequence[Source], where: str, *, optional: bool) -> dict[str, Extra]:
     """Return the parameter that takes the user, by the type that the verifiers return too.
 
     On a route with authentication no message can fill a parameter called `user`, nor one of a
-    type that a verifier returns.
+    type that a verifier returns. Where it is `optional`, a function whose annotation has no None is
+    for users alone.
 
     Raises:
         RegistrationError: an annotation of a verifier cannot be read.
@@ -97,9 +99,8 @@ def user_parameter(sources: Sequence[Source], where: str) -> dict[str, Extra]:
     kinds = [_returned(source, where) for source in sources]
     kind = kinds[0] if all(each == kinds[0] for each in kinds) else object
     may_be = None if object in kinds else tuple(kinds)
-    return {
-        "user": Extra(kind, lambda context: context.connection.user, is_sure=True, may_be=may_be)
-    }
+    get_as = user_as if optional else None
+    return {"user": Extra(kind, user, is_sure=True, get_as=get_as, may_be=may_be)}
 
 
 def token_parameter(kind: type = str) -> dict[str, Extra]:

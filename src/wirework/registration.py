@@ -156,7 +156,7 @@ class _RouteWork:
         self.settings = settings
         self.auth = None if isinstance(route.auth, Anyone) else route.auth
         if self.auth is not None:
-            self._own |= user_parameter(self.auth.sources, route.where)
+            self._own |= self._user(optional=self.auth.optional)
         self.gate = self._gate()
         self._endpoint: MessageEndpoint | None = None
 
@@ -191,7 +191,7 @@ class _RouteWork:
             hooks=Hooks(
                 controller=self._controller(),
                 connect=self._hook(route.conn, {}),
-                disconnect=self._hook(route.disconn, disconnect_parameters()),
+                disconnect=self._hook(route.disconn, self._at_the_end()),
             ),
             gate=self.gate,
             middleware=route.middleware,
@@ -238,10 +238,19 @@ class _RouteWork:
         else:
             if hook.kind == "shared":
                 self._check_shared()
-            extra = disconnect_parameters() if hook.kind == "disconnect" else {}
+            extra = self._at_the_end() if hook.kind == "disconnect" else {}
             greets = hook.kind == "ready" and self.dialect.greets
             body = self.dialect.body if greets else None
             setattr(hooks, hook.kind, self._hook(hook.function, extra, hook.locals, body=body))
+
+    def _user(self, *, optional: bool) -> dict[str, Extra]:
+        if self.auth is None:
+            return {}
+        return user_parameter(self.auth.sources, self.route.where, optional=optional)
+
+    def _at_the_end(self) -> dict[str, Extra]:
+        """Return what disconnect hooks may take: they run for everybody, also for nobody."""
+        return {**disconnect_parameters(), **self._user(optional=False)}
 
     def _check_shared(self) -> None:
         dialect = self.dialect

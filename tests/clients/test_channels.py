@@ -383,3 +383,22 @@ async def test_an_expired_newer_token_has_the_client_ask_for_another(stage: Stag
         assert (await script.heard())["error"] == 109
         await script.replies("newer", channel_token("ben", "private:a"))
         assert (await script.heard())["event"] == "subscribed"
+
+
+@in_protobuf_too()
+async def test_a_page_whose_state_is_too_old_is_asked_for_it_again(stage: Stage) -> None:
+    text = """
+        const c = made();
+        const sub = c.newSubscription("short:state", {getState: () => ask("state")});
+        tell(sub, "subscribed");
+        sub.subscribe(); c.connect();
+    """
+    async with stage.workers().running() as workers, stage.run(workers, text) as script:
+        channel = workers.other.channel_named("short:state")
+        for number in range(10):
+            await channel.publish(number)
+        top = await channel.position()
+        await script.replies("state", {"offset": top.offset - 9, "epoch": top.epoch})
+        await script.replies("state", {"offset": top.offset - 1, "epoch": top.epoch})
+        said = await script.heard()
+        assert (said["was"], said["recovered"]) == (True, True)

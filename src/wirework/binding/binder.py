@@ -183,7 +183,7 @@ class _Compilation:
         if extra is not None:
             plan.needs_call = plan.needs_call or extra.is_per_message
             plan.reads_message = plan.reads_message or extra.is_of_message
-            return extra.get
+            return extra.get if extra.get_as is None else extra.get_as(bare)
         for known, getter in self.binder.types.items():
             if bare is known or is_subclass(bare, known):
                 return getter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, NewType, Union, get_args, get_origin
 
@@ -30,6 +31,8 @@ class Extra(NamedTuple):
     takes_any: bool = True
     """Whether it may be annotated `Any`: not where that may be a payload's."""
     is_sure: bool = False
+    get_as: Callable[[Any], Getter] | None = None
+    """From an annotation to what fills a parameter that has it; None: `get`, whatever it is."""
     may_be: tuple[Any, ...] | None = ()
     """Types that it may have, so that no message may fill a parameter of one; None: unknown."""
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from types import NoneType, UnionType
-from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, NamedTuple, TypeVar, get_origin
 
 from ..binding.binder import Binder, Extra
 from ..binding.plan import Context, Plan, check_hook
 from ..binding.signatures import LocalNames, parameters_of
-from ..errors import NoSuchChannel, RegistrationError, Reject
+from ..errors import NoSuchChannel, RegistrationError
 from ..json import JsonAdapter
 from ..publications import Member
 from ..security.identity import user_key
+from ..security.users import user, user_as
 from ..websocket import WebSocket
 from .channel import Channel, NamedChannel
 from .declared import Declared, announce
@@ -138,35 +137,8 @@ def _parameters(
     for name, hint in hints.items():
         if get_origin(hint) is NamedChannel:
             found[name] = Extra(hint, found["channel"].get, is_sure=True)
-    found["user"] = Extra(object, _user_of(hints.get("user", object)), is_sure=True)
+    found["user"] = Extra(object, user, is_sure=True, get_as=user_as)
     return found
-
-
-def _user_of(hint: Any) -> Callable[[Context], Any]:
-    """Return what reads the user: somebody, where the annotation says so, and of its type."""
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if any(each in (Any, object, inspect.Parameter.empty) for each in members):
-        return lambda context: context.connection.user
-    kinds = tuple(get_origin(each) or each for each in members if _is_checkable(each))
-    may_be_nobody = NoneType in members or None in members
-
-    def get(context: Context) -> Any:
-        user = context.connection.user
-        if user is None and not may_be_nobody:
-            raise Reject("not_authenticated", "this channel is for users")
-        if user is not None and kinds and not isinstance(user, kinds):
-            raise Reject("forbidden", "You may not do this.")
-        return user
-
-    return get
-
-
-def _is_checkable(hint: Any) -> bool:
-    try:
-        isinstance(None, get_origin(hint) or hint)
-    except TypeError:
-        return False
-    return hint is not None
 
 
 def _visit(context: Context) -> Visit:

@@ -169,6 +169,7 @@ class Hub:
         member: Member,
         *,
         since: Position | None = None,
+        must_recover: bool = False,
         is_by_server: bool = False,
         value: Any = None,
         id: Id | None = None,
@@ -183,7 +184,8 @@ class Hub:
             BrokerUnavailable: the broker is away, and nobody here is subscribed yet, or there is
                 something to be read from its history.
             ConnectionClosed: the connection has ended meanwhile.
-            Reject: the subscription was ended meanwhile.
+            Reject: the subscription was ended meanwhile; or something since `since` is lost, and
+                the client must not miss it ("unrecoverable").
         """
         if name in self.subscriptions(ws.connection):
             raise AlreadySubscribed
@@ -200,6 +202,8 @@ class Hub:
             page, recovered = await self._recovery.missed(name, rules, since)
             if ws.connection.is_ended:
                 raise ws.connection.closed_error()
+            if must_recover and since is not None and not recovered:
+                raise Reject("unrecoverable", "what was missed is lost")
             if subscription.topic is None:
                 raise Reject("unsubscribed", "the subscription was ended before it began")
             self._go_live(subscription, page, Subscribed(name, None, recovered, (), value, id, ttl))

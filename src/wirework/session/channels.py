@@ -136,6 +136,7 @@ class Visits:
                 ws,
                 self._channels.member_of(ws, info),
                 since=command.since,
+                must_recover=command.must_recover,
                 value=allowed.data,
                 id=command.id,
                 ttl=_ttl(token),

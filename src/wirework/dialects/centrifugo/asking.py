@@ -72,6 +72,10 @@ class Refresh(msgspec.Struct, frozen=True):
         return Authenticate(self.token, id, body=b"{}")
 
 
+_REJECT_UNRECOVERED: Final = 2
+"""The bit of `flag` that asks for an error instead of a subscription with a hole."""
+
+
 class SubscribeTo(msgspec.Struct, frozen=True):
     """`subscribe`."""
 
@@ -81,11 +85,13 @@ class SubscribeTo(msgspec.Struct, frozen=True):
     recover: bool = False
     offset: int = 0
     epoch: str = ""
+    flag: int = 0
 
     def command(self, id: int) -> Command:
         """Return what it means."""
         since = _position(self) if self.recover else None
-        return Subscribe(self.channel, since, bytes(self.data), id, self.token)
+        must_recover = bool(self.flag & _REJECT_UNRECOVERED)
+        return Subscribe(self.channel, since, bytes(self.data), id, self.token, must_recover)
 
 
 class SubRefresh(msgspec.Struct, frozen=True):

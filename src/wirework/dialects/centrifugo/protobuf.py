@@ -92,7 +92,12 @@ _COMMAND: Final = Message(
                 asking.Connect,
             ),
         ),
-        "subscribe": (5, Message({**_TOKEN, **_PLACE, "data": (8, "data")}, asking.SubscribeTo)),
+        "subscribe": (
+            5,
+            Message(
+                {**_TOKEN, **_PLACE, "data": (8, "data"), "flag": (14, "int")}, asking.SubscribeTo
+            ),
+        ),
         "unsubscribe": (6, Message(_CHANNEL, asking.UnsubscribeFrom)),
         "publish": (7, Message({**_CHANNEL, "data": (2, "data")}, asking.PublishTo)),
         "presence": (8, Message(_CHANNEL, asking.Presence)),
