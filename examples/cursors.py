@@ -6,16 +6,16 @@ from typing import Annotated
 
 import msgspec
 from htpy import Element
+from markupsafe import Markup
 
-from examples.page import STATIC, page
+from examples import centrifugo, npm
+from examples.page import HERE, STATIC, page
 from wirework import Allow, App, History, Post, Router, WebSocket
-from wirework.dialects import Typed
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 router = Router()
-router.events("/ws", dialect=Typed())
 
 
 class Point(msgspec.Struct):
@@ -35,20 +35,31 @@ def add_channels(app: App) -> None:
 
 
 async def enter(name: Name, ws: WebSocket) -> Allow:
-    return Allow(data={"you": ws.id}, info={"name": name})  # the info is what others see
+    return Allow(info={"name": name})  # what others see of it
 
 
 async def move(point: Point, ws: WebSocket) -> Post:
     return Post(point, key=ws.id, to_sender=False)
 
 
+FILES = ("centrifuge.js",)
+
+
 @router.get("/")
 async def index() -> Element:
-    hint = "Open this page in two tabs side by side and move the pointer over the field."
-    return page("cursors", "Cursors", hint, sources=["static/channels.js"])
+    return page(
+        "cursors",
+        "Cursors",
+        "Open this page in two tabs side by side and move the pointer over the field.",
+        npm.missing(*FILES) or Markup((HERE / "pages/cursors.html").read_text("utf-8")),
+        scripts=npm.scripts(*FILES),
+        sources=["pages/cursors.html", "centrifugo.py"],
+    )
 
 
 app = App()
 app.include(router)
+app.include(centrifugo.router)
+app.include(npm.router)
 app.mount("/static", STATIC)
 add_channels(app)

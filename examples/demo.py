@@ -11,6 +11,7 @@ from examples import (
     broadcast,
     cafeto,
     caspian,
+    centrifugo,
     cursors,
     dashboard,
     echo,
@@ -23,6 +24,7 @@ from examples import (
     htmx_votes,
     npm,
     pulsepoint,
+    react,
     rooms,
     subprotocol,
     talk,
@@ -58,7 +60,10 @@ EXAMPLES = (
         "/dashboard",
         dashboard.router,
         "Live dashboard",
-        "The newest of each, as HTML, also for who comes back.",
+        "The newest of each, also for who comes back.",
+    ),
+    Example(
+        "/react", react.router, "React", "Hooks that subscribe, and components that let go again."
     ),
     Example("/hello", htmx_hello.router, "HTMX hello", "A form goes up, two elements come down."),
     Example("/votes", htmx_votes.router, "HTMX votes", "Two sockets on a page, and a push to all."),
@@ -125,11 +130,12 @@ def card(example: Example) -> Element:
 
 for example in EXAMPLES:
     app.include(example.router, prefix=example.path)
+app.include(centrifugo.router)
 app.include(htmx.router)
 app.include(caspian.named)
 app.include(pulsepoint.router)
 app.include(npm.router)
 app.mount("/fastapi", fastapi_beside.api)  # its pages; its socket came with the router
 app.mount("/static", STATIC)
-for module in (answers, cursors, dashboard, htmx_chat, rooms, talk):
+for module in (answers, cursors, dashboard, htmx_chat, react, rooms, talk, whythawk):
     module.add_channels(app)

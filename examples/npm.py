@@ -12,9 +12,19 @@ from starlette.responses import Response
 from wirework import Refuse, Router
 
 NODE_MODULES = Path(__file__).parents[1] / "node_modules"
-FILES = {"vue.js": "vue/dist/vue.global.prod.js"}
-MODULES = {"websocket-as-promised.js": ("websocket-as-promised", "WebSocketAsPromised")}
-"""Name here -> package, and the global variable that gets what it exports."""
+FILES = {
+    "centrifuge.js": "centrifuge/dist/centrifuge.js",
+    "htm.js": "htm/dist/htm.umd.js",
+    "vue.js": "vue/dist/vue.global.prod.js",
+}
+MODULES = {
+    "react.js": {"React": "react", "ReactDOM": "react-dom/client"},
+    "websocket-as-promised.js": {"WebSocketAsPromised": "websocket-as-promised"},
+}
+"""Name here -> global variables, and the modules whose exports they get."""
+
+REQUIRED = re.compile(r"require\((['\"])((?:(?!\1).)+)(?<!\.production\.js)\1\)")
+"""Names the module in group 2. What pages run is for development: it says what is wrong."""
 
 REMEDY = "Packages of npm are missing: run npm install, then load this page again."
 
@@ -54,16 +64,21 @@ def read(name: str) -> str:
         return (NODE_MODULES / FILES[name]).read_text("utf-8")
     if name not in MODULES:
         raise FileNotFoundError(name)
-    package, variable = MODULES[name]
+    return _bundle({variable: _main(module) for variable, module in MODULES[name].items()})
+
+
+def _bundle(starts: dict[str, Path]) -> str:
     modules: dict[str, str] = {}
-    _collect(_main(package), modules)
+    for path in starts.values():
+        _collect(path, modules)
     functions = ",\n".join(f"{json.dumps(path)}: {code}" for path, code in modules.items())
-    start = json.dumps(str(_main(package)))
-    return BUNDLE % {"functions": functions, "variable": variable, "start": start}
+    exports = [f"  window.{each} = load({json.dumps(str(path))});" for each, path in starts.items()]
+    return BUNDLE % {"functions": functions, "exports": "\n".join(exports)}
 
 
 BUNDLE = """\
 {
+  const process = { env: { NODE_ENV: "development" } };
   const loaded = {};
   const load = (path) => {
     if (!loaded[path]) modules[path]((loaded[path] = { exports: {} }), loaded[path].exports);
@@ -72,7 +87,7 @@ BUNDLE = """\
   const modules = {
 %(functions)s
   };
-  window.%(variable)s = load(%(start)s);
+%(exports)s
 }
 """
 
@@ -83,21 +98,25 @@ def _collect(path: Path, modules: dict[str, str]) -> None:
         return
     modules[str(path)] = ""
     code = (NODE_MODULES / path).read_text("utf-8")
-    for wanted in re.findall(r"\brequire\(['\"]([^'\"]+)['\"]\)", code):
-        found = _beside(path, wanted) if wanted.startswith(".") else _main(wanted)
-        code = re.sub(
-            rf"\brequire\((['\"]){re.escape(wanted)}\1\)", f"load({json.dumps(str(found))})", code
-        )
-        _collect(found, modules)
+    found = {wanted: _find(path, wanted) for _, wanted in REQUIRED.findall(code)}
+    for wanted in found.values():
+        _collect(wanted, modules)
+    code = REQUIRED.sub(lambda match: f"load({json.dumps(str(found[match[2]]))})", code)
     modules[str(path)] = f"function (module, exports) {{\n{code}\n}}"
 
 
-def _beside(path: Path, wanted: str) -> Path:
+def _find(path: Path, wanted: str) -> Path:
+    """Return the file that `require(wanted)` means in the module at `path`."""
+    if not wanted.startswith("."):
+        return _main(wanted)
     found = (NODE_MODULES / path.parent / wanted).resolve().relative_to(NODE_MODULES.resolve())
     return found if found.suffix else found.with_suffix(".js")
 
 
-def _main(package: str) -> Path:
-    """Return the file that `require(package)` means."""
+def _main(module: str) -> Path:
+    """Return the file of a package that `require("package")` or `require("package/file")` means."""
+    package, _, file = module.partition("/")
+    if file:
+        return Path(package, f"{file}.js")
     described = json.loads((NODE_MODULES / package / "package.json").read_text("utf-8"))
     return Path(package, str(described.get("main", "index.js")))

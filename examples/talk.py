@@ -8,18 +8,19 @@ import msgspec
 from htpy import Element, Node, div, script
 from markupsafe import Markup
 
+from examples import centrifugo, npm
 from examples.login import add_login, login_form, logout_form
 from examples.page import HERE, STATIC, page
-from wirework import App, History, Reject, Router, Session, SessionUser
-from wirework.dialects import Typed
+from wirework import App, History, Refuse, Reject, Router, Session
 
 router = Router()
 add_login(router)
 
 
 class Said(msgspec.Struct):
-    """What a page publishes."""
+    """What a page says, once: when it tries again, `id` is the same."""
 
+    id: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]{1,64}$")]
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
@@ -33,20 +34,29 @@ class Line(msgspec.Struct):
 def add_channels(app: App) -> None:
     talk = app.channel("talk", model=Line, history=History(size=50, ttl=3600))
     talk.on_subscribe(listen)
-    talk.on_publish(say)
 
 
 async def listen(user: str) -> bool:
     return True
 
 
-async def say(said: Said, user: str) -> Line:
+@centrifugo.live.on("talk.say", requires="talk")
+async def say(said: Said, user: str, app: App) -> None:
+    """A client's own `publish` has no key that keeps it from being repeated; this one has."""
     if not said.text.strip():
         raise Reject("empty", "Say something.")
-    return Line(user, said.text.strip())
+    line = Line(user, said.text.strip())
+    await app.publish("talk", line, idempotency_key=f"{said.id} {user}")
 
 
-router.events("/ws", dialect=Typed(), auth=SessionUser(key="name", refuse="close"))
+@router.post("/token")
+async def token(session: Session) -> dict[str, str]:
+    if "name" not in session:
+        raise Refuse(401, "log in first")
+    return {"token": centrifugo.new_token(session["name"])}
+
+
+FILES = ("centrifuge.js",)
 
 
 @router.get("/")
@@ -55,20 +65,23 @@ async def index(session: Session) -> Element:
         "talk",
         "Channel chat",
         "Talk in two tabs, then take one of them off the network for a while: it misses nothing.",
-        desk(session["name"]) if "name" in session else login_form(),
-        sources=["pages/talk.html", "static/channels.js"],
+        npm.missing(*FILES) or (desk(session["name"]) if "name" in session else login_form()),
+        scripts=npm.scripts(*FILES),
+        sources=["pages/talk.html", "static/follow_channel.js", "centrifugo.py"],
     )
 
 
 def desk(name: str) -> list[Node]:
     return [
         div(".bar")[div, logout_form(name)],
-        script(src="/static/channels.js"),
+        script(src="/static/follow_channel.js"),
         Markup((HERE / "pages/talk.html").read_text("utf-8")),
     ]
 
 
 app = App(secret_key="for this example only: keep yours out of the code")
 app.include(router)
+app.include(centrifugo.router)
+app.include(npm.router)
 app.mount("/static", STATIC)
 add_channels(app)

@@ -1,5 +1,6 @@
 // A chat for a terminal, with centrifuge-js: what you type is published, and printed.
-// node examples/clients/node.mjs ws://127.0.0.1:8000/connection/websocket chat:tea
+// With scripts/demo, at a table of its page React:
+// node examples/clients/node.mjs ws://127.0.0.1:8000/connection/websocket table:window
 import { createInterface } from "node:readline";
 import { Centrifuge } from "centrifuge";
 import WebSocket from "ws";

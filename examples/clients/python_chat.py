@@ -1,7 +1,7 @@
 """A chat for a terminal, with centrifuge-python: what you type is published, and printed.
 
-Run it beside an application that speaks Centrifugo's protocol:
-`python examples/clients/python_chat.py ws://127.0.0.1:8000/connection/websocket chat:tea`.
+With scripts/demo, at a table of its page React:
+`python examples/clients/python_chat.py ws://127.0.0.1:8000/connection/websocket table:window`.
 """
 
 from __future__ import annotations

@@ -1,59 +1,31 @@
-// Channels in the Typed dialect: it comes back by itself, subscribes from where it was, and leaves nothing out.
+// Channels in the Typed dialect without a library: it comes back by itself, and goes on where it was.
 class Channels {
   constructor(url) {
     this.url = url;
     this.listeners = new Map(); // by the name of the channel
-    this.calls = new Map(); // what waits for an answer, by id
-    this.id = this.failures = 0;
+    this.failures = 0;
     this.connect();
     setInterval(() => this.check(), 10_000);
     addEventListener("online", () => this.socket ?? this.connect());
   }
 
-  // What a listener may have: publication(data, publication), for each one, once and in order;
-  // kept: load so many at first; since: or begin after this position; latest: the channel has this mode;
-  // data: for on_subscribe; entered(data): what that returned; back(count): so many came while it was away;
-  // anew(): forget what was shown, all that is kept follows; refused(error);
-  // here(members), joined(member), left(member): who is there.
+  // A listener has: publication(data), for each one after the position `since`, once and in order;
+  // anew(), where some are lost: all that are kept follow; refused(error).
   subscribe(channel, listener) {
     this.listeners.set(channel, listener);
-    this.mustEnter(listener);
-    if (this.isOpen) this.enter(channel, listener);
+    this.enter(channel, listener);
   }
 
   unsubscribe(channel) {
-    if (this.listeners.delete(channel) && this.isOpen) this.call("channel.unsubscribe", { channel }).catch(() => {});
+    if (this.listeners.delete(channel)) this.say("channel.unsubscribe", { channel });
   }
 
-  // Publishes once, even if the network is cut before the answer: again with the same key is not twice.
-  async publish(channel, data) {
-    const key = `${Date.now()}-${Math.random()}`;
-    for (;;) {
-      await this.listeners.get(channel).entering;
-      try {
-        return await this.call("channel.publish", { channel, idempotency_key: key, data });
-      } catch (error) {
-        if (error.code === "unavailable") await new Promise((done) => setTimeout(done, this.pause()));
-        else if (error.code !== "disconnected") throw error;
-      }
-    }
+  enter(channel, { since }) {
+    this.say("channel.subscribe", { channel, since }, channel);
   }
 
-  call(type, data) {
-    return new Promise((resolve, reject) => {
-      this.calls.set(++this.id, { resolve, reject });
-      this.tell(type, data, this.id);
-    });
-  }
-
-  tell(type, data, id) {
-    if (this.isOpen) this.socket.send(JSON.stringify({ type, id, data }));
-  }
-
-  // --- the connection -------------------------------------------------------------------------------
-
-  get isOpen() {
-    return this.socket?.readyState === WebSocket.OPEN;
+  say(type, data, id) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type, id, data }));
   }
 
   connect() {
@@ -68,10 +40,7 @@ class Channels {
   lose(code) {
     this.socket = null;
     this.isSilent = false;
-    this.listeners.forEach((listener) => this.mustEnter(listener));
-    const calls = [...this.calls.values()];
-    this.calls.clear();
-    for (const { reject } of calls) reject({ code: "disconnected" });
+    this.listeners.forEach((listener) => (listener.held = null));
     if (code >= 4400 && code < 4500 && code !== 4408 && code !== 4429) return;
     this.timer = setTimeout(() => this.connect(), this.pause());
   }
@@ -83,98 +52,53 @@ class Channels {
 
   // A network may be gone without a word: what does not answer a ping until the next look is lost.
   check() {
-    if (!this.isOpen) return;
     const socket = this.socket;
+    if (socket?.readyState !== WebSocket.OPEN) return;
     if (this.isSilent) {
       this.lose(1006);
       socket.close();
     } else {
       this.isSilent = true;
-      this.tell("ping");
+      this.say("ping");
     }
   }
 
   hear({ type, id, data, ...error }) {
     this.isSilent = false;
-    const call = this.calls.get(id);
-    if (call) {
-      this.calls.delete(id);
-      return type === "error" ? call.reject(error) : call.resolve(data);
-    }
-    const listener = this.listeners.get(data?.channel);
+    const channel = data?.channel ?? id; // what is asked for a channel has its name for an id
+    const listener = this.listeners.get(channel);
     if (!listener) return;
-    if (type === "channel.publication") listener.held ? listener.held.push(data) : this.show(listener, data);
-    else if (type === "channel.gap") this.load(data.channel, listener).catch(() => {});
-    else if (type === "channel.unsubscribed") this.refuse(listener, data);
-    else if (type === "channel.joined") this.count(listener, data.member, "joined");
-    else if (type === "channel.left") this.count(listener, data.member, "left");
+    if (type === "channel.subscribed") this.goOn(channel, listener, data);
+    else if (type === "channel.publication") listener.held ? listener.held.push(data) : this.show(listener, data);
+    else if (type === "channel.gap") this.load(channel, listener);
+    else if (type === "channel.history") this.loaded(listener, data);
+    else if (type === "channel.unsubscribed") listener.refused?.(data);
+    else if (error.code === "unavailable") this.socket.close(); // and all of it again, a little later
+    else if (type === "error") listener.refused?.(error);
   }
 
-  // --- a subscription -------------------------------------------------------------------------------
-
-  mustEnter(listener) {
-    if (!listener.entering || listener.isIn) listener.entering = new Promise((done) => (listener.done = done));
-    listener.isIn = listener.held = false;
-  }
-
-  async enter(channel, listener) {
-    const { data, since, latest, kept } = listener;
-    try {
-      const told = await this.call("channel.subscribe", { channel, data, since: latest ? null : since });
-      this.failures = 0;
-      listener.entered?.(told.data);
-      if (told.recovered === false || (kept && !since)) await this.load(channel, listener);
-      else this.goOn(listener, told);
-      if (since && told.recovered) listener.back?.(told.publications?.length ?? 0);
-      if (listener.here) await this.meet(channel, listener);
-      listener.isIn = true;
-      listener.done();
-    } catch (error) {
-      if (error.code === "unavailable") setTimeout(() => this.isOpen && this.enter(channel, listener), this.pause());
-      else if (error.code !== "disconnected") this.refuse(listener, error);
-    }
-  }
-
-  refuse(listener, error) {
-    listener.done(); // what waits to be published is refused, too
-    listener.refused?.(error);
-  }
-
-  goOn(listener, { publications = [], position }) {
+  goOn(channel, listener, { recovered, publications = [], position }) {
+    this.failures = 0;
+    if (recovered === false) return this.load(channel, listener);
     for (const publication of publications) this.show(listener, publication);
     listener.since = position;
   }
 
-  // All that is kept; what is published while it is read comes after it.
-  async load(channel, listener) {
+  // What is published while the kept ones are on their way comes after them.
+  load(channel, listener) {
     listener.held = [];
-    listener.since = undefined;
+    this.say("channel.history", { channel }, channel);
+  }
+
+  loaded(listener, { publications, position: { epoch, offset } }) {
+    const news = listener.held.filter(({ position }) => position.epoch !== epoch || position.offset > offset);
+    listener.held = null;
     listener.anew?.();
-    const told = await this.call("channel.history", { channel, limit: listener.kept, reverse: true });
-    const { epoch, offset } = told.position;
-    const isNew = ({ position }) => position.epoch !== epoch || position.offset > offset;
-    const news = listener.held.filter(isNew);
-    listener.held = false;
-    this.goOn(listener, { publications: told.publications.reverse(), position: told.position });
-    for (const publication of news) this.show(listener, publication);
+    for (const publication of [...publications, ...news]) this.show(listener, publication);
   }
 
   show(listener, publication) {
-    listener.since = publication.position ?? listener.since;
-    listener.publication(publication.data, publication);
-  }
-
-  async meet(channel, listener) {
-    const { members } = await this.call("channel.presence", { channel });
-    listener.members = new Map(members.map((member) => [member.user ?? member.connection, member]));
-    listener.here([...listener.members.values()]);
-  }
-
-  count(listener, member, what) {
-    const members = (listener.members ??= new Map());
-    const key = member.user ?? member.connection;
-    what === "joined" ? members.set(key, member) : members.delete(key);
-    listener[what]?.(member);
-    listener.here?.([...members.values()]);
+    listener.since = publication.position;
+    listener.publication(publication.data);
   }
 }

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
-from examples import whythawk
 from examples.demo import app
+from tests.browser.cable import Cable, cable_to
 from tests.browser.server import SECONDS, serving
 from tests.browser.tab import Tab
 
 OpenTab: TypeAlias = Callable[..., Awaitable[Tab]]
+OpenWired: TypeAlias = Callable[[str], Awaitable[Tab]]
 Visit: TypeAlias = Callable[..., Awaitable[BrowserContext]]
 
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -62,7 +62,7 @@ async def visit(browser: Browser) -> AsyncIterator[Visit]:
 async def open_tab(visit: Visit, origin: str) -> AsyncIterator[OpenTab]:
     """`await open_tab("/echo/")`, of a new visitor or `visitor=...`; no tab may have problems."""
     tabs: list[Tab] = []
-    for name in ("chat", "talk", "readings", "cursors"):
+    for name in ("chat", "talk", "readings", "cursors", "table:window", "table:stove", "things"):
         await app.channel_named(name).forget()
 
     async def open_tab(path: str, *, visitor: BrowserContext | None = None) -> Tab:
@@ -74,6 +74,17 @@ async def open_tab(visit: Visit, origin: str) -> AsyncIterator[OpenTab]:
     assert [tab.problems for tab in tabs] == [[] for _ in tabs]
 
 
-@pytest.fixture(autouse=True)
-def _no_old_entries() -> None:
-    whythawk.entries.clear()
+@pytest_asyncio.fixture(loop_scope="session")
+async def cable(origin: str) -> AsyncIterator[Cable]:
+    async with cable_to(origin) as cable:
+        yield cable
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_wired(visit: Visit, open_tab: OpenTab, cable: Cable) -> OpenWired:
+    """As `open_tab`, of a page that is at the other end of `cable`."""
+
+    async def open_wired(path: str) -> Tab:
+        return await Tab.of(await visit(), cable.origin, path)
+
+    return open_wired

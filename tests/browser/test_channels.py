@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
-from examples import answers
+from examples import centrifugo
 from examples.demo import app
-from tests.browser.cable import Cable, cable_to
-from tests.browser.conftest import OpenTab, Visit
+from tests.browser.cable import Cable
+from tests.browser.conftest import OpenTab, OpenWired
 from tests.browser.tab import Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-OpenWired: TypeAlias = Callable[..., Awaitable[Tab]]
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def cable(origin: str) -> AsyncIterator[Cable]:
-    async with cable_to(origin) as cable:
-        yield cable
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def open_wired(visit: Visit, open_tab: OpenTab, cable: Cable) -> OpenWired:
-    """As `open_tab`, of a page that is at the other end of `cable`."""
-
-    async def open_wired(path: str) -> Tab:
-        return await Tab.of(await visit(), cable.origin, path)
-
-    return open_wired
 
 
 async def enter(open_page: Callable[..., Awaitable[Tab]], name: str) -> Tab:
     tab = await open_page("/talk/")
     await tab.say(name, "#login")
-    await tab.expect_badge("connected")
+    await subscribed(tab)
     return tab
+
+
+async def subscribed(tab: Tab) -> None:
+    """Wait until the page's subscription is in force."""
+    await tab.expect_badge("connected")
+    await tab.page.evaluate("talk.ready()")
 
 
 async def expect_messages(tab: Tab, *messages: str) -> None:
@@ -147,6 +133,60 @@ async def test_a_page_that_missed_more_than_is_kept_says_so_and_loads_all_anew(
     await expect_messages(ben, *(f"Ana{number}" for number in range(10, 60)))
 
 
+async def test_a_page_that_could_not_read_what_is_kept_tries_again(
+    open_wired: OpenWired, cable: Cable
+) -> None:
+    ben = await enter(open_wired, "Ben")
+    await ben.page.evaluate("""() => {
+        const history = talk.history;
+        talk.history = async () => {
+            talk.history = history;
+            throw new Error("no answer");
+        };
+    }""")
+    cable.pull()
+    for number in range(60):
+        await app.publish("talk", {"name": "Ana", "text": str(number)})
+    cable.plug()
+    await expect_messages(ben, *(f"Ana{number}" for number in range(10, 60)))
+
+
+async def test_a_line_of_nothing_is_refused_in_words_and_the_next_one_is_sent(
+    open_tab: OpenTab,
+) -> None:
+    ana = await enter(open_tab, "Ana")
+    await ana.say("   ")
+    await expect(ana.find("#news")).to_have_text("Not sent: Say something.")
+    await ana.say("something")
+    await expect_messages(ana, "Anasomething")
+
+
+async def test_a_page_whose_token_has_expired_comes_back_with_a_newer_one(
+    open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await enter(open_tab, "Ana")
+    with monkeypatch.context() as clock:
+        clock.setattr(centrifugo, "TOKEN_AGE", -1)
+        app.disconnect(user="Ana", code=1012, reason="restarting")
+        await ana.expect_badge("closed 3005 connection expired")
+    await subscribed(ana)
+    await ana.say("here again")
+    await expect_messages(ana, "Anahere again")
+
+
+async def test_who_has_logged_out_elsewhere_is_told_when_the_token_has_expired(
+    open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = await enter(open_tab, "Ana")
+    await ana.page.context.clear_cookies()
+    monkeypatch.setattr(centrifugo, "TOKEN_AGE", -1)
+    app.disconnect(user="Ana", code=1012, reason="restarting")
+    await expect(ana.find("#news")).to_have_text("This did not work: unauthorized")
+    (problem,) = ana.problems
+    assert "401" in problem
+    ana.problems.clear()
+
+
 async def test_a_browser_that_is_offline_for_a_while_misses_and_repeats_nothing(
     open_tab: OpenTab,
 ) -> None:
@@ -161,99 +201,7 @@ async def test_a_browser_that_is_offline_for_a_while_misses_and_repeats_nothing(
     await ben.page.context.set_offline(False)
     for tab in (ana, ben):
         await expect_messages(tab, "Anaare you there?", "AnaBen?", "Benfrom afar")
-
-
-@pytest.mark.parametrize("version", [2, 4])
-async def test_a_page_with_htmx_whose_network_was_cut_gets_what_it_missed(
-    version: int, open_tab: OpenTab, open_wired: OpenWired, cable: Cable
-) -> None:
-    ana, ben = await open_tab("/chat/"), await open_wired(f"/chat/?htmx={version}")
-    await ana.say("Ana", "#login")
-    await ben.say("Ben", "#login")
-    await ben.click(f"htmx {version}")
-    for tab in (ana, ben):
-        await tab.expect_badge("connected")
-    await ben.say("before")
-    await expect_messages(ana, "Benbefore")
-    cable.pull()
-    await ana.say("meanwhile")
-    await expect_messages(ana, "Benbefore", "Anameanwhile")
-    cable.plug()
-    await expect_messages(ben, "Benbefore", "Anameanwhile")
-    await ana.say("after")
-    await expect_messages(ben, "Benbefore", "Anameanwhile", "Anaafter")
-
-
-# --- token stream ---------------------------------------------------------------------------------
-
-
-class Model:
-    """Says what it is given, when it is given."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._tokens: asyncio.Queue[str | None] = asyncio.Queue()
-        monkeypatch.setattr(answers, "model", self.answer)
-
-    def say(self, *tokens: str | None) -> None:
-        for token in tokens:
-            self._tokens.put_nowait(token)
-
-    async def answer(self, question: str) -> AsyncIterator[str]:
-        while (token := await self._tokens.get()) is not None:
-            yield token
-
-
-async def test_an_answer_survives_that_its_page_is_loaded_anew(
-    open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = Model(monkeypatch)
-    tab = await open_tab("/answers/")
-    await tab.expect_badge("connected")
-    await tab.say("why?")
-    model.say("one ", "two ")
-    await expect(tab.find("#answer")).to_have_text("one two")
-    await tab.page.reload()
-    await expect(tab.find("#answer")).to_have_text("one two")
-    model.say("three ")
-    await expect(tab.find("#answer")).to_have_text("one two three")
-    await tab.page.goto("about:blank")
-    model.say("four ")
-    await tab.open("/answers/")
-    model.say("five ", None)
-    await expect(tab.find("#news")).to_have_text("done")
-    await expect(tab.find("#answer")).to_have_text("one two three four five")
-    await tab.page.reload()
-    await expect(tab.find("#news")).to_have_text("done")
-    await expect(tab.find("#answer")).to_have_text("one two three four five")
-
-
-async def test_a_second_question_has_an_answer_of_its_own(
-    open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = Model(monkeypatch)
-    tab = await open_tab("/answers/")
-    await tab.expect_badge("connected")
-    for word in ("first", "second"):
-        await tab.say("why?")
-        model.say(word, None)
-        await expect(tab.find("#answer")).to_have_text(word)
-
-
-async def test_an_answer_goes_on_where_the_network_was_cut(
-    open_wired: OpenWired, cable: Cable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = Model(monkeypatch)
-    tab = await open_wired("/answers/")
-    await tab.expect_badge("connected")
-    await tab.say("why?")
-    model.say("one ")
-    await expect(tab.find("#answer")).to_have_text("one")
-    cable.pull()
-    model.say("two ")
-    cable.plug()
-    model.say("three", None)
-    await expect(tab.find("#answer")).to_have_text("one two three")
-    await expect(tab.find("#news")).to_have_text("done")
+    ben.forgive("ERR_INTERNET_DISCONNECTED")  # where it tried meanwhile
 
 
 # --- cursors --------------------------------------------------------------------------------------
@@ -315,6 +263,34 @@ async def test_a_page_that_comes_back_sees_who_is_there_now(
     await expect(ana.find("#count")).to_have_text("3")
 
 
+async def test_who_leaves_while_the_list_is_on_its_way_is_not_in_it(open_tab: OpenTab) -> None:
+    ana, ben = await join(open_tab, "Ana"), await join(open_tab, "Ben")
+    await expect(ana.find("#count")).to_have_text("2")
+    await ana.page.evaluate("""async () => {
+        const read = channel.presence.bind(channel);
+        const old = await read();
+        channel.presence = () => new Promise((done) => (window.arrive = () => done(old)));
+        meet();
+    }""")
+    await ben.page.close()
+    await expect(ana.find("#log li").last).to_have_text("Ben left")
+    await ana.page.evaluate("arrive()")
+    await expect(ana.find("#names")).to_have_text("Ana (you)")
+    await ana.page.evaluate("new Promise((done) => setTimeout(done))")
+    await expect(ana.find("#names")).to_have_text("Ana (you)")
+
+
+async def test_another_name_is_that_of_the_same_cursor(open_tab: OpenTab) -> None:
+    ana, ben = await join(open_tab, "Ana"), await join(open_tab, "Ben")
+    await point(ben, 0.5, 0.5)
+    await expect(ana.find(".cursor:visible")).to_have_text("Ben")
+    await ben.say("Eve", "#join")
+    await expect(ben.find("#names b", "Eve (you)")).to_be_visible()
+    await expect(ana.find(".cursor:visible")).to_have_text("Eve")
+    await expect(ana.find("#log li").last).to_have_text("Eve joined")
+    await expect(ana.find("#count")).to_have_text("2")
+
+
 # --- dashboard ------------------------------------------------------------------------------------
 
 
@@ -323,11 +299,10 @@ async def turn(tab: Tab, sensor: str, celsius: float) -> None:
     await slider.fill(str(celsius))
 
 
-@pytest.mark.parametrize("version", [2, 4])
 async def test_a_dashboard_shows_each_reading_and_the_newest_to_who_comes_later(
-    version: int, open_tab: OpenTab
+    open_tab: OpenTab,
 ) -> None:
-    ana = await open_tab(f"/dashboard/?htmx={version}")
+    ana = await open_tab("/dashboard/")
     await ana.expect_badge("connected")
     await turn(ana, "garden", 7.5)
     await expect(ana.find("#garden output")).to_have_text("7.5 °C")
@@ -338,12 +313,35 @@ async def test_a_dashboard_shows_each_reading_and_the_newest_to_who_comes_later(
     await expect(ben.find(".gauges output")).to_have_text(["21.0 °C", "-3.0 °C", "–"])
 
 
-@pytest.mark.parametrize("version", [2, 4])
-async def test_a_dashboard_that_comes_back_shows_the_newest_of_each_at_once(
-    version: int, open_tab: OpenTab, open_wired: OpenWired, cable: Cable
+async def test_a_thermometer_that_is_moved_fast_reports_one_after_another_and_ends_where_it_is(
+    open_tab: OpenTab,
 ) -> None:
     ana = await open_tab("/dashboard/")
-    ben = await open_wired(f"/dashboard/?htmx={version}")
+    await ana.expect_badge("connected")
+    await ana.page.evaluate("""() => {
+        const ask = fetch;
+        let asking = 0;
+        window.most = 0;
+        window.fetch = async (...asked) => {
+            most = Math.max(most, ++asking);
+            return ask(...asked).finally(() => asking--);
+        };
+    }""")
+    slider = "form:has([value=garden]) input[type=range]"
+    await ana.find(slider).evaluate("""slider => {
+        for (let celsius = -20; celsius <= 30; celsius++) {
+            slider.value = celsius;
+            slider.dispatchEvent(new Event("input", { bubbles: true }));
+        }
+    }""")
+    await expect(ana.find("#garden output")).to_have_text("30.0 °C")
+    assert await ana.page.evaluate("most") == 1
+
+
+async def test_a_dashboard_that_comes_back_shows_the_newest_of_each_at_once(
+    open_tab: OpenTab, open_wired: OpenWired, cable: Cable
+) -> None:
+    ana, ben = await open_tab("/dashboard/"), await open_wired("/dashboard/")
     await ben.expect_badge("connected")
     await turn(ana, "cellar", 10)
     await expect(ben.find("#cellar output")).to_have_text("10.0 °C")
@@ -356,3 +354,17 @@ async def test_a_dashboard_that_comes_back_shows_the_newest_of_each_at_once(
     await expect(ana.find("#kitchen output")).to_have_text("20.0 °C")
     cable.plug()
     await expect(ben.find(".gauges output")).to_have_text(["20.0 °C", "–", "13.0 °C"])
+
+
+async def test_a_reading_that_cannot_be_reported_is_told_and_the_next_one_goes(
+    open_wired: OpenWired, cable: Cable
+) -> None:
+    ana = await open_wired("/dashboard/")
+    await ana.expect_badge("connected")
+    cable.pull()
+    await turn(ana, "garden", 7)
+    await expect(ana.find("#news")).to_have_text("A reading was not reported.")
+    cable.plug()
+    await turn(ana, "garden", 8)
+    await expect(ana.find("#garden output")).to_have_text("8.0 °C")
+    await expect(ana.find("#news")).to_have_text("")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,28 +19,30 @@ SOCKET = "/api/v1/socket"
 NO_WAY_IN = {"state": "error", "error": "Could not validate credentials."}
 
 
-@pytest.fixture(autouse=True)
-def _nothing_stays() -> Iterator[None]:
-    whythawk.entries.clear()
-    yield
-    whythawk.entries.clear()
-    assert not whythawk.users
-
-
 @asynccontextmanager
-async def session_of(client: TestClient, name: str) -> AsyncIterator[TestWebSocket]:
-    """Begin a session and start its things; who is here is told first."""
+async def session_of(client: TestClient, name: str, *kept: str) -> AsyncIterator[TestWebSocket]:
+    """Begin a session, which is told the `kept` states, and start its things."""
     async with client.connect(SOCKET) as ws:
         await ws.send_json({"token": whythawk.new_token(name)})
         assert await ws.receive_json() == {"state": "initialised", "data": {}}
+        assert [(await ws.receive_json())["state"] for _ in kept] == [*kept]
         await ws.send_json({"state": "startThings", "data": {}})
-        assert (await ws.receive_json())["state"] == "somethingElse"
         assert (await ws.receive_json())["data"]["something"] == "yes, something"
         yield ws
 
 
-async def add(ws: TestWebSocket, **data: Any) -> None:
-    await ws.send_json({"state": "add", "data": data})
+async def change(ws: TestWebSocket, state: str, **data: Any) -> None:
+    await ws.send_json({"state": state, "data": data})
+
+
+async def changed(ws: TestWebSocket, state: str) -> dict[str, Any]:
+    """Return the update of `state` that comes next, but for who comes and goes."""
+    while True:
+        said: dict[str, Any] = await ws.receive_json()
+        if said["state"] not in ("channel.joined", "channel.left"):
+            assert said["state"] == state, said
+            data: dict[str, Any] = said["data"]
+            return data
 
 
 async def test_a_login_hands_out_a_token_that_begins_a_session() -> None:
@@ -85,15 +87,17 @@ async def test_an_old_token_is_no_good(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await ws.receive_json() == NO_WAY_IN
 
 
-@pytest.mark.parametrize("state", ["save", "add"])
+@pytest.mark.parametrize("state", ["save", "thing", "price"])
 async def test_things_must_have_started_before_anything_else(state: str) -> None:
-    async with TestClient(whythawk.app) as client, client.connect(SOCKET) as ws:
-        await ws.send_json({"token": whythawk.new_token("Ana")})
-        await ws.receive_json()
-        await ws.send_json({"state": state, "data": {"text": "a lamp"}})
-        error = await ws.receive_json()
-        assert error["data"] == {"state": state, "code": "not_ready"}
-    assert not whythawk.entries
+    async with TestClient(whythawk.app) as client:
+        async with client.connect(SOCKET) as ws:
+            await ws.send_json({"token": whythawk.new_token("Ana")})
+            await ws.receive_json()
+            await ws.send_json({"state": state, "data": {"text": "a lamp"}})
+            error = await ws.receive_json()
+            assert error["data"] == {"state": state, "code": "not_ready"}
+        async with session_of(client, "Ben"):
+            pass
 
 
 async def test_saving_answers_and_closes_with_1000() -> None:
@@ -104,50 +108,87 @@ async def test_saving_answers_and_closes_with_1000() -> None:
 
 
 async def test_each_update_reaches_all_users_and_nobody_else() -> None:
+    async with TestClient(whythawk.app) as client, AsyncExitStack() as stack:
+        sessions = [
+            await stack.enter_async_context(session_of(client, name))
+            for name in ("Ana", "Ana", "Ben")
+        ]
+        outside = await stack.enter_async_context(client.connect(SOCKET))
+        await change(sessions[0], "thing", text="a lamp", kind="wish")
+        await change(sessions[0], "price", price="12.50")
+        for state, value in (
+            ("thing", {"text": "a lamp", "kind": "wish"}),
+            ("price", {"price": "12.50"}),
+        ):
+            update, *others = [await changed(each, state) for each in sessions]
+            assert others == [update, update]
+            assert (update["by"], update["value"]) == ("Ana", value)
+            assert uuid.UUID(update["id"]).version == 4
+            assert datetime.fromisoformat(update["at"]).tzinfo is not None
+        await outside.assert_silent()
+
+
+async def test_who_comes_late_is_told_the_newest_of_each() -> None:
     async with TestClient(whythawk.app) as client, session_of(client, "Ana") as ana:
-        async with session_of(client, "Ben") as ben, client.connect(SOCKET) as outside:
-            assert (await ana.receive_json())["data"] == {"users": ["Ana", "Ben"]}
-            await add(ben, text="a lamp", price="12.50", kind="wish")
-            update = await ana.receive_json()
-            assert update == await ben.receive_json()
-            assert update["state"] == "somethingHappened"
-            data = update["data"]
-            assert (data["text"], data["price"], data["kind"]) == ("a lamp", "12.50", "wish")
-            assert uuid.UUID(data["id"]).version == 4
-            assert datetime.fromisoformat(data["at"]).tzinfo is not None
-            await outside.assert_silent()
-        assert (await ana.receive_json())["data"] == {"users": ["Ana"]}
+        for text in ("a lamp", "a chair"):
+            await change(ana, "thing", text=text)
+            assert (await changed(ana, "thing"))["value"]["text"] == text
+        await change(ana, "price", price="5")
+        await changed(ana, "price")
+        async with session_of(client, "Ben", "thing", "price"):
+            pass
+        async with client.connect(SOCKET) as ws:
+            await ws.send_json({"token": whythawk.new_token("Cid")})
+            await ws.receive_json()
+            assert (await changed(ws, "thing"))["value"]["text"] == "a chair"
+
+
+async def test_users_are_told_who_is_there_and_who_comes_and_goes() -> None:
+    async with TestClient(whythawk.app) as client, session_of(client, "Ana") as ana:
+        async with session_of(client, "Ben"):
+            joined = await ana.receive_json()
+            assert (joined["state"], joined["data"]["member"]["user"]) == ("channel.joined", "Ben")
+            await change(ana, "channel.presence", channel="things")
+            there = (await ana.receive_json())["data"]["members"]
+            assert [each["user"] for each in there] == ["Ana", "Ben"]
+        left = await ana.receive_json()
+        assert (left["state"], left["data"]["member"]["user"]) == ("channel.left", "Ben")
 
 
 async def test_fields_that_were_not_filled_in_take_their_defaults_and_zero_stays() -> None:
     async with TestClient(whythawk.app) as client, session_of(client, "Ana") as ana:
-        await add(ana, text="a lamp", price="", kind="")
-        data = (await ana.receive_json())["data"]
-        assert (data["price"], data["kind"]) == ("0", "offer")
-        await add(ana, text="a chair", price=0)
-        assert (await ana.receive_json())["data"]["price"] == "0"
+        await change(ana, "thing", text="a lamp", kind="")
+        assert (await changed(ana, "thing"))["value"]["kind"] == "offer"
+        for price in ("", 0):
+            await change(ana, "price", price=price)
+            assert (await changed(ana, "price"))["value"]["price"] == "0"
 
 
 @pytest.mark.parametrize(
-    ("data", "text"),
+    ("state", "data", "text"),
     [
-        ({"text": ""}, "text: Field required"),
-        ({"text": "a lamp", "kind": "loan"}, "kind: "),
-        ({"text": "a lamp", "price": "much"}, "price: "),
-        ({"text": "a lamp", "price": -1}, "The price is below a million"),
+        ("thing", {"text": ""}, "text: Field required"),
+        ("thing", {"text": "a lamp", "kind": "loan"}, "kind: "),
+        ("price", {"price": "much"}, "price: "),
+        ("price", {"price": -1}, "The price is below a million"),
     ],
     ids=["empty", "unknown kind", "no number", "below nothing"],
 )
 async def test_what_does_not_fit_is_told_and_the_session_goes_on(
-    data: dict[str, Any], text: str
+    state: str, data: dict[str, Any], text: str
 ) -> None:
-    async with TestClient(whythawk.app) as client, session_of(client, "Ana") as ana:
-        await add(ana, **data)
-        error = await ana.receive_json()
+    async with (
+        TestClient(whythawk.app) as client,
+        session_of(client, "Ana") as ana,
+        session_of(client, "Ben") as ben,
+    ):
+        await change(ben, state, **data)
+        error = await ben.receive_json()
         assert error["state"] == "error"
         assert error["error"].startswith(text)
-        await add(ana, text="a lamp")
-        assert (await ana.receive_json())["state"] == "somethingHappened"
+        await change(ben, "thing", text="a lamp")
+        for each in (ana, ben):  # the first update that both are told
+            assert (await changed(each, "thing"))["value"]["text"] == "a lamp"
 
 
 async def test_the_packages_of_the_page_are_served_as_they_ship() -> None:
