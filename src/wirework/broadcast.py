@@ -15,6 +15,8 @@ from .websocket import WebSocket, outgoing
 
 __all__ = ["broadcast"]
 
+_OPEN = State.OPEN
+
 
 async def broadcast(
     sockets: Iterable[WebSocket], value: Any, *, name: str = "", skip: WebSocket | None = None
@@ -38,20 +40,16 @@ async def broadcast(
     frames: dict[Hashable, Outgoing | None] = {}
     receivers: list[tuple[Connection, Outgoing]] = []
     for ws in list(sockets):
-        if ws is skip or ws.connection.state is not State.OPEN or not _is_begun(ws):
+        connection, talk, codec = ws.connection, ws.conversation, ws.codec
+        if connection.state is not _OPEN or ws is skip or not (talk is None or talk.is_begun):
             continue
-        codec = ws.codec
         variant = ws.app if codec is None else codec.variant
         if variant not in frames:
             frames[variant] = _frame(ws, value, name)
         frame = frames[variant]
         if frame is not None:
-            receivers.append((ws.connection, frame))
+            receivers.append((connection, frame))
     return await _push_all(receivers)
-
-
-def _is_begun(ws: WebSocket) -> bool:
-    return ws.conversation is None or ws.conversation.is_begun
 
 
 async def _push_all(receivers: list[tuple[Connection, Outgoing]]) -> int:
@@ -62,7 +60,8 @@ async def _push_all(receivers: list[tuple[Connection, Outgoing]]) -> int:
         except ConnectionClosed:
             continue
         reached += 1
-        is_congested = is_congested or connection.outbox.is_congested
+        if connection.outbox.is_congested:
+            is_congested = True
     if is_congested:
         await asyncio.sleep(0)  # the transports write, or a fast sender would fill every outbox
     return reached

@@ -138,6 +138,7 @@ class Connection(Observed):
         "bounds",
         "budget",
         "by_peer",
+        "clock",
         "close_code",
         "close_reason",
         "consumer",
@@ -181,7 +182,8 @@ class Connection(Observed):
         """Whether we do not read: what the peer sends is not seen until there is room."""
         self.intercept: Callable[[Frame], bool] | None = None
         """Sees each frame before the inbox; True: it has taken it (answers, heartbeats)."""
-        self.outbox = Outbox(bounds_of(settings))
+        self.bounds = bounds = bounds_of(settings)
+        self.outbox = Outbox(bounds)
         self.received = 0
         self.is_accepted = False
         """Whether the handshake was answered with a WebSocket."""
@@ -201,12 +203,12 @@ class Connection(Observed):
         self._excess = 0
         self.is_awaited = False
         """Whether somebody is to be told when a frame comes."""
-        self.bounds = bounds_of(settings)
         self.deadlines = Deadlines(settings)
         self._waking = True
         self._receiver: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        clock = wheel()
+        self.clock = clock = wheel()
+        """Keeps the deadlines of all connections of the event loop."""
         self.opened_at = clock.now()
         clock.watch(self, self.opened_at + settings.handshake_timeout)
 
@@ -267,7 +269,7 @@ class Connection(Observed):
             self.close_code, self.close_reason, self.by_peer = code, reason, True
         self.state = State.CLOSED
         self._forget_outbox()
-        wheel().forget(self)
+        self.clock.forget(self)
         logger.debug("%s ended with %s %s", self.id, self.close_code, self.close_reason)
         self._announce()
 
@@ -284,11 +286,12 @@ class Connection(Observed):
 
         When it was, the transport sleeps until `wake`.
         """
-        frames = self.outbox.take_many(max_bytes)
-        self._waking = len(self.outbox) > 0
-        if self._room is not None and not self.outbox.is_congested:
+        outbox = self.outbox
+        frames = outbox.take_many(max_bytes)
+        self._waking = is_more = bool(outbox.frames)
+        if self._room is not None and not outbox.is_congested:
             self._release_room()
-        return frames, not self._waking
+        return frames, not is_more
 
     # --- the application's side --------------------------------------------------------------
 
@@ -337,7 +340,7 @@ class Connection(Observed):
             raise self.closed_error()
         self.state = State.OPEN
         self.is_accepted = True
-        clock = wheel()
+        clock = self.clock
         clock.watch(self, self.deadlines.start(clock.now()))
         self._waking = False
         if self.close_code is not None:
@@ -377,7 +380,7 @@ class Connection(Observed):
         self._end(closecodes.FORBIDDEN, f"refused with {status}")
         self.state = State.CLOSED
         await self.link.refuse(status, headers, body)
-        wheel().forget(self)
+        self.clock.forget(self)
         self._announce()
 
     async def wait_frame(self) -> None:
@@ -394,7 +397,7 @@ class Connection(Observed):
                 raise StateError("receive: the handshake is not answered; call accept() first")
             if self._receiver is not None:
                 raise StateError("receive: another task is receiving from this connection already")
-            self._receiver = asyncio.get_running_loop().create_future()
+            self._receiver = self.clock.loop.create_future()
             self.is_awaited = True
             try:
                 await self._receiver
@@ -528,7 +531,7 @@ class Connection(Observed):
 
     def pong(self) -> None:
         """The peer has answered a ping."""
-        self.deadlines.pong(wheel().now())
+        self.deadlines.pong(self.clock.now())
 
     @property
     def is_writing(self) -> bool:
@@ -571,7 +574,7 @@ class Connection(Observed):
 
     def _is_affordable(self, budget: Budget, frame: Frame) -> bool:
         """Whether the peer may send `frame` now; who goes on with what it may not is closed."""
-        wait = budget.charge(size_of(frame), wheel().now())
+        wait = budget.charge(size_of(frame), self.clock.now())
         if not wait:
             self._excess = 0
             return True

@@ -123,7 +123,8 @@ class Outbox:
             self.frames = None
         self.size -= payload_size(frame)
         self.taken += 1
-        self._ease()
+        if self.is_congested:
+            self._ease()
         return _outgoing(frame)
 
     def take_many(self, max_bytes: int) -> Sequence[Waiting]:
@@ -138,7 +139,8 @@ class Outbox:
         else:
             taken = self._take_some(frames, max_bytes)
         self.taken += len(taken)
-        self._ease()
+        if self.is_congested:
+            self._ease()
         return taken
 
     def _take_some(self, frames: deque[Waiting], max_bytes: int) -> list[Waiting]:
@@ -158,9 +160,8 @@ class Outbox:
         self.is_congested = False
 
     def _ease(self) -> None:
-        if self.is_congested:
-            bounds = self._bounds
-            self.is_congested = self.size > bounds.half_bytes or len(self) > bounds.half_frames
+        bounds = self._bounds
+        self.is_congested = self.size > bounds.half_bytes or len(self) > bounds.half_frames
 
     def _is_over(self) -> bool:
         bounds = self._bounds

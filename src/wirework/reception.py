@@ -26,7 +26,6 @@ from .security.sessions import Session
 from .security.stored_session import StoredSession
 from .session import MessageSession
 from .settings import Settings
-from .timers import wheel
 from .types import Scope
 from .websocket import WebSocket
 
@@ -50,13 +49,6 @@ class Target(NamedTuple):
     settings: Settings
 
 
-class _Guest(NamedTuple):
-    """A connection that is being served."""
-
-    ws: WebSocket
-    place: Place
-
-
 class Reception:
     """Takes the handshakes of one application in, and keeps account of its connections."""
 
@@ -74,7 +66,7 @@ class Reception:
         self.proxies = Proxies(trusted, settings.proxy_headers) if trusted else None
         self.is_leaving = False
         """Whether the server shuts down: nobody is let in any more."""
-        self._guests: dict[Connection, _Guest] = {}
+        self._guests: dict[Connection, tuple[WebSocket, Place]] = {}
         self._tasks: dict[Connection, asyncio.Task[Any]] = {}
         """What opens connections, and runs their connection handlers."""
 
@@ -105,11 +97,12 @@ class Reception:
             await ws.refuse(refusal.status, refusal.body, refusal.headers)
             connection.finish()
             return
-        task = asyncio.current_task()
+        task = asyncio.current_task(connection.clock.loop)
         if task is not None:
             self._tasks[connection] = task
         try:
-            if not await self._load_session(ws):
+            has_session = self._keeper is not None or handshake.has_session
+            if has_session and not await self._load_session(ws):
                 return
             if target.gate is None or await self._pass(target, target.gate, ws):
                 await target.endpoint.open(ws)
@@ -163,7 +156,7 @@ class Reception:
         connection.enter(target.route.path)
         self._check_origin(target, ws)
         place = self._take_place(target, ws)
-        self._guests[connection] = _Guest(ws, place)
+        self._guests[connection] = ws, place
         connection.on_end = self._leave
         if target.settings is not self._settings:
             connection.adopt(target.settings)
@@ -183,11 +176,12 @@ class Reception:
         return place.target.target, place.params
 
     def _check_origin(self, target: Target, ws: WebSocket) -> None:
-        handshake = ws.handshake
+        handshake, policy = ws.handshake, target.origin
+        origins = handshake.values("origin")
+        if not (origins or policy.requires_origin):
+            return
         hosts = handshake.values("host")
-        verdict = target.origin.check(
-            handshake.values("origin"), hosts[0] if hosts else None, handshake.scheme
-        )
+        verdict = policy.check(origins, hosts[0] if hosts else None, handshake.scheme)
         if not verdict:
             ws.connection.turned_away("origin")
             self._refusals.log(
@@ -196,9 +190,9 @@ class Reception:
             raise Refuse(403, "Forbidden")
 
     def _take_place(self, target: Target, ws: WebSocket) -> Place:
-        client = ws.handshake.client
+        client, clock = ws.handshake.client, ws.connection.clock
         place = self.census.admit(
-            client[0] if client else None, wheel().now(), is_authenticated=target.gate is None
+            client[0] if client else None, clock.now(), is_authenticated=target.gate is None
         )
         if isinstance(place, Refusal):
             ws.connection.met(place.reason)
@@ -232,7 +226,7 @@ class Reception:
 
     def __iter__(self) -> Iterator[WebSocket]:
         """The connections that are being served."""
-        return iter([guest.ws for guest in self._guests.values()])
+        return iter([ws for ws, _ in self._guests.values()])
 
     def __len__(self) -> int:
         return len(self._guests)
@@ -259,7 +253,7 @@ class Reception:
         guest = self._guests.get(ws.connection)
         if guest is None:
             return
-        refusal = self.census.authenticate(guest.place, user_key(ws.user))
+        refusal = self.census.authenticate(guest[1], user_key(ws.user))
         if refusal is None:
             return
         ws.connection.met(refusal.reason)
@@ -288,16 +282,17 @@ class Reception:
         guest = self._guests.pop(connection, None)
         if guest is None:
             return
-        self.census.release(guest.place)
+        ws, place = guest
+        self.census.release(place)
         self._app.channels.hub.leave_all(connection)
         if connection.is_accepted and logger.isEnabledFor(logging.INFO):
             logger.info(
                 "%s %r ended with %s %r after %.1f s, %d in, %d out",
                 connection.id,
-                guest.ws.handshake.path,
+                ws.handshake.path,
                 connection.close_code,
                 connection.close_reason,
-                wheel().now() - connection.opened_at,
+                connection.clock.now() - connection.opened_at,
                 connection.received,
                 connection.outbox.taken,
             )

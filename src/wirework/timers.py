@@ -36,7 +36,7 @@ class Wheel:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._slots: dict[int, set[Timed]] = defaultdict(set)
         self._where: dict[Timed, int] = {}
         self._handle: asyncio.TimerHandle | None = None
@@ -50,7 +50,7 @@ class Wheel:
 
     def now(self) -> float:
         """Monotonic seconds, less the time that the loop was stalled: the clock of deadlines."""
-        return self._loop.time() - self._stalled
+        return self.loop.time() - self._stalled
 
     def watch(self, member: Timed, due: float) -> None:
         """Look at `member` at `due`; replaces what was asked for it before."""
@@ -75,12 +75,12 @@ class Wheel:
                 self._slots.pop(slot, None)
 
     def _schedule(self) -> None:
-        self._expected = self._loop.time() + TICK
-        self._handle = self._loop.call_later(TICK, self._turn)
+        self._expected = self.loop.time() + TICK
+        self._handle = self.loop.call_later(TICK, self._turn)
 
     def _turn(self) -> None:
         self._handle = None
-        late = max(0.0, self._loop.time() - self._expected)
+        late = max(0.0, self.loop.time() - self._expected)
         self._stalled += max(0.0, late - TICK)
         for told in self.on_turn:
             told(late)
@@ -106,9 +106,10 @@ class Wheel:
 _wheels: dict[asyncio.AbstractEventLoop, Wheel] = {}
 
 
-def wheel() -> Wheel:
-    """Return the running loop's wheel."""
-    loop = asyncio.get_running_loop()
+def wheel(loop: asyncio.AbstractEventLoop | None = None) -> Wheel:
+    """Return the wheel of `loop`, or of the running one, which takes a system call to find."""
+    if loop is None:
+        loop = asyncio.get_running_loop()
     found = _wheels.get(loop)
     if found is None:
         for old in [old for old in _wheels if old.is_closed()]:

@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.contract.process import HOST
 from tests.wire.raw import RawClient, handshake, raw_client
+from tests.wire.serving import PromptServer
 from wirework.types import ASGIApp
 
 __all__ = [
@@ -90,7 +91,7 @@ async def native_server(
     """Serve `app` on a free port within the block."""
     listener = socket.create_server((HOST, 0), backlog=512)
     options = {"lifespan": "off", "log_config": None, "ws": NATIVE, **options}
-    server = uvicorn.Server(uvicorn.Config(app, http=http, **options))
+    server = PromptServer(uvicorn.Config(app, http=http, **options))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await until(lambda: server.started)
@@ -101,11 +102,11 @@ async def native_server(
             await task
 
 
-async def until(is_so: Callable[[], Any]) -> None:
-    """Let the event loop turn until `is_so()`."""
-    async with asyncio.timeout(TIMEOUT):
+async def until(is_so: Callable[[], Any], *, every: float = 0.001, within: float = TIMEOUT) -> None:
+    """Let the event loop turn until `is_so()`; look `every` so many seconds."""
+    async with asyncio.timeout(within):
         while not is_so():  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(every)
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

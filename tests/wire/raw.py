@@ -46,7 +46,8 @@ def frame(data: bytes, opcode: int = 1, *, is_final: bool = True) -> bytes:
     mask = os.urandom(4)
     size = len(data)
     length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2, "big")
-    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
+    key = (mask * (size // 4 + 1))[:size]
+    masked = (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
     return bytes([(0x80 if is_final else 0) | opcode]) + length + mask + masked
 
 
@@ -76,16 +77,16 @@ class RawClient:
             except asyncio.IncompleteReadError as error:
                 return error.partial
 
-    async def frame(self) -> tuple[int, bytes]:
+    async def frame(self, *, within: float = TIMEOUT) -> tuple[int, bytes]:
         """Return opcode and payload of the server's next frame."""
-        first, payload = await self.whole_frame()
+        first, payload = await self.whole_frame(within=within)
         if first & 0x40:
             payload = zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
         return first & 0x0F, payload
 
-    async def whole_frame(self) -> tuple[int, bytes]:
+    async def whole_frame(self, *, within: float = TIMEOUT) -> tuple[int, bytes]:
         """Return the first byte and the payload, as it is, of the server's next frame."""
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(within):
             first, size = await self._reader.readexactly(2)
             if size > 125:
                 length = await self._reader.readexactly(2 if size == 126 else 8)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.harness import Peer, closed, refused, within
-from tests.contract.process import HOST, STOP, ServerProcess
+from tests.contract.process import HOST, STOP, UNMEASURED, ServerProcess
 from tests.contract.sockets import SocketServer
 from tests.wire.native import until
 
@@ -70,6 +70,7 @@ async def running(
         "WIREWORK_DRAIN_SPREAD": str(spread),
         "WIREWORK_DRAIN_TIMEOUT": str(timeout),
         "GATES": str(folder),
+        **(UNMEASURED if name == "workers" else {}),  # tests of the command have their coverage
     }
     arguments = (*RUN, *SERVERS[name], APP)
     process = ServerProcess(name, arguments, folder / "log", **environ)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.contract.process import COMMANDS, HOST, ServerProcess, start
+from tests.contract.sockets import NO_TLS
 from tests.unit.transports.exchange import CONNECT
 
 APPLICATION = "tests.wire.stream_application:app"
@@ -68,7 +69,9 @@ async def streaming(port: int, kind: str) -> AsyncIterator[Stream]:
     if kind == "sse":
         path, method, body = f"/connection/sse?cf_connect={quote(CONNECT)}", "GET", ""
     async with (
-        httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=SECONDS) as client,
+        httpx.AsyncClient(
+            base_url=f"http://{HOST}:{port}", timeout=SECONDS, verify=NO_TLS
+        ) as client,
         client.stream(method, path, content=body) as response,
     ):
         assert response.status_code == 200
@@ -80,7 +83,7 @@ async def streaming(port: int, kind: str) -> AsyncIterator[Stream]:
 async def end_of(server: ServerProcess, id: str) -> int:
     """Wait until a connection has ended; return its close code."""
     url = f"http://{HOST}:{server.port}/ended/{id}"
-    async with httpx.AsyncClient() as client, asyncio.timeout(SECONDS):
+    async with httpx.AsyncClient(verify=NO_TLS) as client, asyncio.timeout(SECONDS):
         while (code := (await client.get(url)).json()) == 0:
             pass
     assert isinstance(code, int)

@@ -16,7 +16,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from tests.contract.process import HOST
+from tests.contract.process import HOST, START
+from tests.contract.sockets import NO_TLS
 from tests.unit.observe.page import Page
 from tests.wire.native import NativeServer, ended, native_server, received, until
 from tests.wire.raw import frame, handshake, raw_client
@@ -80,7 +81,7 @@ async def noop() -> None: ...
 
 
 async def scrape(port: int) -> Page:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as client:
         answer = await client.get(f"http://{HOST}:{port}/metrics")
     assert answer.status_code == 200
     return Page(answer.text)
@@ -191,7 +192,7 @@ async def ask_with_many_headers(server: NativeServer) -> None:
 
 
 async def post_too_much(server: NativeServer) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as client:
         answer = await client.post(f"http://{HOST}:{server.port}/form", content=BIG)
     assert answer.status_code == 413
 
@@ -392,9 +393,7 @@ async def workers(folder: Path) -> AsyncIterator[Running]:
     (folder / "chat.py").write_text(WORKERS)
     command = Running(folder, "chat:app", "--port", "0", "--workers", "2")
     try:
-        with suppress(TimeoutError):  # two interpreters start
-            await until(lambda: command.port and command.accepts())
-        await until(lambda: command.port and command.accepts())
+        await until(lambda: command.port and command.accepts(), every=0.05, within=START)
         yield command
     except TimeoutError:
         raise AssertionError(command.output) from None
@@ -422,7 +421,7 @@ async def test_any_worker_shows_the_sum_of_all(
             pids.add(await received(client))
             clients.append(client)
         most = 0.0
-        async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=NO_TLS, headers=headers) as http:
             async with asyncio.timeout(TIMEOUT):
                 while most < len(clients):
                     answer = await http.get(f"http://{HOST}:{command.port}/metrics")

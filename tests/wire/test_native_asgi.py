@@ -314,6 +314,33 @@ async def test_open_connections_count_for_the_limit_on_http_requests(http: str) 
         assert head.startswith(b"http/1.1 503 ")
 
 
+async def test_of_several_tasks_that_receive_each_gets_a_message_and_one_that_is_cancelled_none(
+    http: str,
+) -> None:
+    said: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPTED)
+        first, second, third = (asyncio.create_task(receive()) for _ in range(3))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        await send({"type": "websocket.send", "text": "ready"})
+        said.extend([message["text"] for message in await asyncio.gather(second, third)])
+        said.append((await receive())["text"])
+        await send({"type": "websocket.send", "text": "done"})
+        await receive()
+
+    async with native_server(app, http) as server, server.connect() as client:
+        assert await received(client) == "ready"
+        for text in ("one", "two", "three"):
+            await client.send(text)
+        assert await received(client) == "done"
+    assert sorted(said[:2]) == ["one", "two"]
+    assert said[2] == "three"
+
+
 async def _accept_and_wait(scope: Any, receive: Any, send: Any) -> None:
     await receive()
     await send(ACCEPTED)

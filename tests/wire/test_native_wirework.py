@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any
@@ -314,6 +315,31 @@ async def _end(client: RawClient, how: str, server: Any) -> None:
         await client.rest()
     else:
         await client.rest()
+
+
+async def test_what_is_sent_in_the_turn_in_which_the_socket_goes_is_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.ERROR)
+    app, joined = App(), asyncio.Event()
+
+    @app.websocket("/")
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        joined.set()
+        async for _ in ws:
+            pass
+
+    async with native_server(app) as server, server.opened():
+        await joined.wait()
+        (ws,) = app.connections
+        link: Any = ws.connection.link
+        wire = link.wire
+        await ws.send_text("never written")
+        wire.transport.abort()
+        wire.connection_lost(None)
+        await until(lambda: not app.connections)
+    assert caplog.messages == []
 
 
 async def test_a14_messages_and_a_close_glued_to_the_request_are_all_handled() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.contract.harness import cookie_of
 from tests.contract.process import HOST
+from tests.contract.sockets import NO_TLS
 from tests.wire.rsgi_server import RsgiServer, running
 
 APPLICATION = "tests.wire.rsgi_application:app"
@@ -30,7 +31,9 @@ def id() -> str:
 @pytest.fixture
 async def client(server: RsgiServer) -> AsyncIterator[httpx.AsyncClient]:
     url = f"http://{server.authority}"
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(
+        base_url=url, trust_env=False, timeout=10, verify=NO_TLS
+    ) as client:
         yield client
 
 

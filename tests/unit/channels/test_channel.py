@@ -380,6 +380,25 @@ async def test_one_dialect_without_words_for_it_keeps_nobody_else_from_a_message
     assert "cannot be said" in caplog.text
 
 
+async def test_html_for_a_user_is_shown_by_pages_and_is_data_for_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app, _ = mixed_app()
+    html = Fragment(Html("<li>x</li>"), target="#list", swap="beforeend")
+    async with everybody(app) as peers:
+        await app.publish_to_user("ada", html, name="note")
+        said = {name: await ws.receive_text() for name, ws in peers.items()}
+    data = '{"html":"<li>x</li>","target":"#list","swap":"beforeend"}'
+    assert said == {
+        "typed": f'{{"type":"note","data":{data}}}',
+        "state": f'{{"state":"note","data":{data}}}',
+        "status": f'{{"statusCode":200,"body":{data}}}',
+        "htmx": '<div hx-swap-oob="beforeend:#list"><li>x</li></div>',
+        "raw": data,
+    }
+    assert caplog.messages == []
+
+
 async def test_a_user_is_disconnected_everywhere() -> None:
     app, _ = mixed_app()
     async with everybody(app) as peers:

@@ -9,11 +9,12 @@ import pytest
 
 from tests.unit.channels.halting import KEPT, LATEST, PLAIN, PRESENT, Halting, arriving, running
 from tests.unit.channels.listeners import Peer, Shaky, publish, settle, subscribe
-from wirework import BrokerUnavailable, ConnectionClosed, Position, Reject
+from wirework import App, BrokerUnavailable, ConnectionClosed, History, Position, Reject
 from wirework.brokers.base import Keep, Message, Publication
 from wirework.brokers.memory import MemoryBroker
 from wirework.channels.hub import AlreadySubscribed, Hub
 from wirework.channels.rules import Rules
+from wirework.testing import TestClient
 
 
 def types(peer: Peer) -> list[str]:
@@ -630,6 +631,26 @@ async def test_a_hub_that_could_not_start_starts_at_the_next_try() -> None:
     peer, _ = await arriving(hub, PLAIN)
     assert types(peer) == ["subscribed"]
     await hub.stop()
+
+
+async def test_a_hub_that_was_stopped_does_not_start_by_being_used() -> None:
+    app = App()
+    news = app.channel("news", history=History())
+    async with TestClient(app):
+        await news().publish(1)
+    hub = app.channels.hub
+    uses = (
+        news().publish(2),
+        news().history(),
+        app.publish_to_user("ada", 3),
+        anext(aiter(news())),
+    )
+    for use in uses:
+        with pytest.raises(BrokerUnavailable, match="the application has stopped"):
+            await use
+    assert hub._starting is None
+    async with TestClient(app):
+        await news().publish(4)
 
 
 # --- consumers ----------------------------------------------------------------------------------

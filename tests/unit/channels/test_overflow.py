@@ -13,7 +13,7 @@ from tests.unit.channels.halting import KEPT, LATEST, PLAIN, Halting, arriving, 
 from tests.unit.channels.listeners import Peer, Shaky, publish, settle, subscribe
 from wirework import Position
 from wirework.brokers.base import Keep
-from wirework.channels import recovery, topic
+from wirework.channels import backlog, recovery, topic
 from wirework.channels.hub import Hub
 
 SMALL = {"outbox_frames": 10}
@@ -226,6 +226,7 @@ def _said(line: Line) -> list[Any]:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two subscriptions are very many."""
     monkeypatch.setattr(topic, "_AT_ONCE", 2)
+    monkeypatch.setattr(backlog, "_PART", 2)
 
 
 async def many(hub: Hub, count: int, **options: Any) -> list[Peer]:
@@ -288,10 +289,12 @@ async def test_who_has_read_further_than_a_big_channel_misses_nothing(few: None)
         assert ahead.faults == []
 
 
-async def test_who_leaves_while_very_many_are_told_gets_nothing_more(few: None) -> None:
+@pytest.mark.parametrize("turns", [0, 2], ids=["before", "meanwhile"])
+async def test_who_leaves_while_very_many_are_told_gets_nothing_more(few: None, turns: int) -> None:
     async with running() as hub:
         peers = await many(hub, 6)
         await publish(hub.broker, KEPT, 0)
+        await settle(turns)
         hub.leave_all(peers[-1].line.connection)
         await settle(40)
         for peer in peers:
@@ -346,3 +349,73 @@ async def test_a_gap_in_the_middle_of_very_many_tells_nobody_twice(few: None) ->
             peer.read()
         assert [peer.texts for peer in peers] == [[0, "next"]] * 6
         assert [peer.gaps for peer in peers] == [1] * 6
+
+
+async def test_what_comes_meanwhile_is_told_together_with_what_was_there(few: None) -> None:
+    async with running() as hub:
+        peers = await many(hub, 10)
+        for peer in peers:
+            peer.read()
+        await publish(hub.broker, KEPT, 0)
+        await settle(2)
+        await publish(hub.broker, KEPT, 1)
+        outbox = peers[-1].line.connection.outbox
+        while not len(outbox):
+            await settle(1)
+        assert len(outbox) == 2
+        await settle(40)
+        for peer in peers:
+            peer.read()
+        assert [peer.texts for peer in peers] == [[0, 1]] * 10
+
+
+async def test_who_is_told_much_at_a_time_is_not_slow_for_that(few: None) -> None:
+    broker = Halting()
+    async with running(broker) as hub:
+        peers = await many(hub, 3, **SMALL)
+        for number in range(30):
+            await publish(hub.broker, KEPT, number)
+        for _ in range(100):
+            await settle(1)
+            for peer in peers:
+                peer.read()
+        assert [peer.texts for peer in peers] == [list(range(30))] * 3
+        assert broker.times("read") == 0
+
+
+async def test_a_backlog_is_bounded_for_then_everything_is_told_at_once(few: None) -> None:
+    async with running() as hub:
+        peers = await many(hub, 5)
+        for number in range(31):
+            await publish(hub.broker, KEPT, number)
+        peers[0].read()
+        assert peers[0].texts == []
+        await publish(hub.broker, KEPT, 31)
+        for peer in peers:
+            peer.read()
+        assert [peer.texts for peer in peers] == [list(range(32))] * 5
+
+
+async def test_who_falls_behind_in_a_backlog_gets_the_newest_of_each_key(few: None) -> None:
+    async with running() as hub:
+        peers = [(await arriving(hub, LATEST, number=n, **SMALL))[0] for n in range(3)]
+        for number in range(32):
+            await publish(hub.broker, LATEST, number, key=f"k{number % 8}")
+        for peer in peers:
+            await catch_up(peer)
+            assert set(peer.texts[-8:]) == set(range(24, 32))
+
+
+async def test_slow_ones_hold_up_no_backlog(few: None) -> None:
+    rules = PLAIN._replace(overflow="drop")
+    async with running() as hub:
+        for number in range(3):
+            await arriving(hub, rules, number=number, **SMALL)
+        for number in range(20):
+            await publish(hub.broker, rules, number)
+        await settle(12)
+        topic_ = hub.topic("news")
+        assert topic_ is not None
+        assert topic_.backlog is not None
+        assert len(topic_.backlog) == 0
+        assert hub.stats.dropped == 45

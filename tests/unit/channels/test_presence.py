@@ -9,10 +9,12 @@ import pytest
 
 from tests.unit.channels.halting import PRESENT, Halting, arriving, running
 from tests.unit.channels.listeners import Peer, settle, subscribe
-from wirework import Member, Presence
+from wirework import App, Member, Presence, QueryToken
 from wirework.channels import attendance
 from wirework.channels.hub import Hub
 from wirework.commands import Joined
+from wirework.dialects import Typed
+from wirework.testing import TestClient
 
 
 def news(peer: Peer) -> list[str]:
@@ -170,3 +172,22 @@ async def test_stopping_forgets_who_was_about_to_leave() -> None:
         await hub.stop()
         assert hub.attendance._task is None
         assert hub.attendance._due == {}
+
+
+def test_presence_works_in_the_next_event_loop_too() -> None:
+    app = App()
+    app.events("/", dialect=Typed(), auth=QueryToken(lambda token: token))
+    room = app.channel("room", presence=Presence(grace=0.05))
+    room.on_subscribe(lambda: True)
+
+    async def come_and_go() -> None:
+        async with TestClient(app) as client, client.connect("/?token=ada") as ada:
+            await ada.send_json({"type": "channel.subscribe", "data": {"channel": "room"}})
+            assert (await ada.receive_json())["type"] == "channel.subscribed"
+            async with client.connect("/?token=ben") as ben:
+                await ben.send_json({"type": "channel.subscribe", "data": {"channel": "room"}})
+                assert (await ada.receive_json())["type"] == "channel.joined"
+            assert (await ada.receive_json())["type"] == "channel.left"
+
+    for _ in range(2):
+        asyncio.run(come_and_go())

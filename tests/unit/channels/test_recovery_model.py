@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from tests.unit.channels.listeners import Peer, Shaky, publish, settle, subscribe
 from wirework import BrokerUnavailable, ConnectionClosed, Position, Presence, Reject
 from wirework.brokers.base import Keep
-from wirework.channels import recovery
+from wirework.channels import backlog, recovery, topic
 from wirework.channels.hub import Hub
 from wirework.channels.rules import Rules
 
 PEERS = 4
+AT_ONCE = st.sampled_from((0, 2, 64))
+"""Subscriptions that are told in one go; of more, one at a time is."""
 SMALL = {"outbox_frames": 6}
 
 FAITHFUL = st.one_of(
@@ -140,7 +142,7 @@ def impatient() -> Iterator[None]:
         yield
 
 
-def run(actions: list[tuple[str, Any]], seed: int, size: int) -> World:
+def run(actions: list[tuple[str, Any]], seed: int, size: int, at_once: int) -> World:
     async def live() -> World:
         world = World(seed, size)
         await world.hub.start()
@@ -157,20 +159,23 @@ def run(actions: list[tuple[str, Any]], seed: int, size: int) -> World:
         assert world.hub.stats[:2] == (0, 0)
         return world
 
-    return asyncio.run(live())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(topic, "_AT_ONCE", at_once)
+        patch.setattr(backlog, "_PART", 1)
+        return asyncio.run(live())
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(FAITHFUL, min_size=25, max_size=120), st.integers(0, 1000))
+@given(st.lists(FAITHFUL, min_size=25, max_size=120), st.integers(0, 1000), AT_ONCE)
 def test_with_history_that_reaches_back_nothing_is_ever_missed(
-    actions: list[tuple[str, Any]], seed: int
+    actions: list[tuple[str, Any]], seed: int, at_once: int
 ) -> None:
-    assert run(actions, seed, size=1000).gaps == 0
+    assert run(actions, seed, 1000, at_once).gaps == 0
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(FORGETFUL, min_size=25, max_size=120), st.integers(0, 1000))
+@given(st.lists(FORGETFUL, min_size=25, max_size=120), st.integers(0, 1000), AT_ONCE)
 def test_what_cannot_be_had_any_more_is_a_gap_and_never_silent(
-    actions: list[tuple[str, Any]], seed: int
+    actions: list[tuple[str, Any]], seed: int, at_once: int
 ) -> None:
-    run(actions, seed, size=4)
+    run(actions, seed, 4, at_once)

@@ -531,3 +531,29 @@ async def test_an_error_in_on_unsubscribe_is_logged_and_ends_nothing(
         await to(ws, "unsubscribe", "news")
         await until(lambda: "broken" in caplog.text)
         assert await subscribe(ws, "news") == {"channel": "news"}
+
+
+# --- what cannot be read ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_flat", [False, True], ids=["nested", "flat"])
+@pytest.mark.parametrize(
+    ("word", "data"),
+    [
+        ("channel.subscribe", {}),
+        ("channel.subscribe", {"channel": 7}),
+        ("channel.publish", {"channel": "news"}),
+        ("channel.history", {"channel": "news", "limit": -1}),
+        ("channel.publication", {"channel": "news"}),
+    ],
+    ids=["no channel", "no name", "no data", "no count", "a word of the server"],
+)
+async def test_what_cannot_be_read_is_answered_with_its_id(
+    word: str, data: dict[str, Any], is_flat: bool
+) -> None:
+    app = App()
+    app.events("/", dialect=Typed(flat=is_flat))
+    async with TestClient(app) as client, client.connect("/") as ws:
+        send(ws, message(word, id="a1", **data) if is_flat else message(word, data, id="a1"))
+        error = await ws.receive_json()
+        assert (error["type"], error["id"], error["code"]) == ("error", "a1", "malformed")

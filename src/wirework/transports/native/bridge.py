@@ -17,7 +17,7 @@ from ... import closecodes
 from ...timers import wheel
 from ...types import Frame, Message, Scope
 from .deflate import THRESHOLD
-from .frames import frame_header
+from .frames import SHORT_TEXT, frame_header
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class AsgiBridge:
         "_has_closed",
         "_has_ended",
         "_is_reading_paused",
-        "_messages",
         "_pong_due",
         "_protocol",
+        "_queue",
         "_receiver",
         "_response",
         "_waiting",
@@ -56,9 +56,10 @@ class AsgiBridge:
         """Whether a Wirework application has taken the connection over."""
         self._protocol = protocol
         self._config = config
-        self._messages: deque[Message] = deque([{"type": "websocket.connect"}])
+        self._queue: deque[Frame | Message] = deque([{"type": "websocket.connect"}])
+        """What waits for the application: frames as they came, anything else as its message."""
         self._waiting = 0
-        """Bytes of the messages that wait."""
+        """How much of frames waits: bytes, or characters of text."""
         self._receiver: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._wire: Wire | None = None
@@ -74,24 +75,22 @@ class AsgiBridge:
 
     def feed(self, frame: Frame) -> None:
         """Queue a message for the application."""
-        kind = "text" if isinstance(frame, str) else "bytes"
         self._waiting += len(frame)
-        self._queue({"type": "websocket.receive", kind: frame})
-        is_full = self._waiting >= _MAX_WAITING or len(self._messages) >= self._config.ws_max_queue
-        if is_full and not self._is_reading_paused:
-            self._is_reading_paused = True
-            self._protocol.transport.pause_reading()
+        self._queue.append(frame)
+        self._announce()
 
     def feed_all(self, frames: list[str]) -> None:
         """Queue messages that have come together."""
-        for frame in frames:
-            self.feed(frame)
+        self._waiting += sum(map(len, frames))
+        self._queue.extend(frames)
+        self._announce()
 
     def lost(self, code: int = closecodes.ABNORMAL, reason: str = "") -> None:
         """Queue the disconnect, and wake whoever waits to send."""
         self._has_ended = True
         wheel().forget(self)
-        self._queue({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._queue.append({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._wake_receiver()
         self._wake_writer()
 
     def met(self, limit: str) -> None:
@@ -123,41 +122,47 @@ class AsgiBridge:
             clock = wheel()
             clock.watch(self, clock.now() + seconds)
 
-    def _queue(self, message: Message) -> None:
-        self._messages.append(message)
-        if self._receiver is not None and not self._receiver.done():
-            self._receiver.set_result(None)
+    def _announce(self) -> None:
+        """Tell whoever receives that there is something; read no further where it is too much."""
+        is_full = self._waiting >= _MAX_WAITING or len(self._queue) >= self._config.ws_max_queue
+        if is_full and not self._is_reading_paused:
+            self._is_reading_paused = True
+            self._protocol.transport.pause_reading()
+        self._wake_receiver()
+
+    def _wake_receiver(self) -> None:
+        receiver = self._receiver
+        if receiver is not None and not receiver.done():
+            receiver.set_result(None)
 
     # --- what the application calls -------------------------------------------------------------
 
     async def receive(self) -> Message:
         """Return the next message."""
-        while not self._messages:
-            await self._until_fed()
-        message = self._messages.popleft()
-        if self._waiting:
-            self._waiting -= len(message.get("text") or message.get("bytes") or b"")
-        if self._is_reading_paused and self._has_half_read():
+        while not self._queue:
+            receiver = self._receiver
+            if receiver is None or receiver.done():
+                receiver = self._receiver = self._protocol.flusher.loop.create_future()
+                await receiver
+            else:
+                await asyncio.wait([receiver])  # two are receiving
+        frame = self._queue.popleft()
+        if isinstance(frame, dict):
+            return frame
+        self._waiting -= len(frame)
+        if self._is_reading_paused:
+            self._read_on()
+        if isinstance(frame, str):
+            return {"type": "websocket.receive", "text": frame}
+        return {"type": "websocket.receive", "bytes": frame}
+
+    def _read_on(self) -> None:
+        """Read again, where half of what was too much is handled."""
+        has_frames_read = len(self._queue) * 2 <= self._config.ws_max_queue
+        if has_frames_read and self._waiting * 2 <= _MAX_WAITING:
             self._is_reading_paused = False
             if not self._protocol.transport.is_closing():
                 self._protocol.transport.resume_reading()
-        return message
-
-    def _has_half_read(self) -> bool:
-        return (
-            len(self._messages) * 2 <= self._config.ws_max_queue
-            and self._waiting * 2 <= _MAX_WAITING
-        )
-
-    async def _until_fed(self) -> None:
-        if self._receiver is not None:
-            await asyncio.wait([self._receiver])
-            return
-        self._receiver = asyncio.get_running_loop().create_future()
-        try:
-            await self._receiver
-        finally:
-            self._receiver = None
 
     async def send(self, message: Message) -> None:
         """Do what `message` says.
@@ -180,10 +185,12 @@ class AsgiBridge:
             opcode, data = 2, message.get("bytes")
             if data is None:
                 opcode, data = 1, message["text"].encode()
-            if wire.deflater is None:
-                wire.write(frame_header(opcode, len(data)) + data)
-            else:
+            if wire.deflater is not None:
                 wire.write(wire.deflater.frame(opcode, data))
+            elif opcode == 1 and len(data) < 126:
+                wire.write(SHORT_TEXT[len(data)] + data)
+            else:
+                wire.write(frame_header(opcode, len(data)) + data)
         elif kind == "websocket.close":
             self._close(wire, message)
         else:

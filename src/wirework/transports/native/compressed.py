@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from ... import closecodes
 from .deflate import Agreement, DeflateError, Deflater, Inflater, deflater_of
+from .flushing import Flusher
 from .parser import Reader
 from .wire import BINARY, CONTINUATION, TEXT, Sink, Wire
 
@@ -19,6 +20,7 @@ class CompressedWire(Wire):
     Args:
         max_message_size: bytes of a message after inflation.
         threshold: messages under so many bytes go out plain.
+        flusher: that of the event loop.
     """
 
     reader: ClassVar[type[Reader]] = Reader
@@ -32,8 +34,9 @@ class CompressedWire(Wire):
         max_message_size: int,
         agreement: Agreement,
         threshold: int,
+        flusher: Flusher,
     ) -> None:
-        super().__init__(transport, sink, max_message_size)
+        super().__init__(transport, sink, max_message_size, flusher)
         self.extension: str | None = agreement.extension
         self.deflater: Deflater | None = deflater_of(agreement.server_bits, threshold)
         self._inflater = Inflater(agreement)

@@ -36,7 +36,7 @@ class HttpProtocol(asyncio.Protocol):
     else to Uvicorn's class for httptools, with the bounds of `BoundedHttp`.
     """
 
-    __slots__ = ("_app_state", "_config", "_loop", "_server_state", "transport")
+    __slots__ = ("_app_state", "_clock", "_config", "_loop", "_server_state", "transport")
 
     def __init__(
         self,
@@ -50,14 +50,15 @@ class HttpProtocol(asyncio.Protocol):
         self._config = config
         self._server_state = server_state
         self._app_state = app_state
-        self._loop = _loop
+        self._loop = loop = _loop or asyncio.get_running_loop()
+        self._clock = wheel(loop)
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
         self.transport = cast(asyncio.Transport, transport)
         self._server_state.connections.add(self)
-        clock = wheel()
+        clock = self._clock
         clock.watch(self, clock.now() + HEAD_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -83,7 +84,7 @@ class HttpProtocol(asyncio.Protocol):
         self.transport.close()
 
     def _leave(self) -> None:
-        wheel().forget(self)
+        self._clock.forget(self)
         self._server_state.connections.discard(self)
 
     def _upgrades(self, data: bytes) -> bool:

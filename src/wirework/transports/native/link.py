@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
@@ -21,39 +20,13 @@ from .wire import Wire
 if TYPE_CHECKING:
     from .protocol import NativeProtocol
 
-__all__ = ["Flusher", "NativeEntry", "NativeLink", "serve"]
+__all__ = ["NativeEntry", "NativeLink", "serve"]
 
-logger = logging.getLogger("wirework")
-
+_CLOSING = State.CLOSING
 _CHUNK = 256 * 1024
 """Bytes handed to the socket in one write: a peer that stops reading costs not much more."""
 _GRACE = 5.0
 """Seconds for the end of a connection whose call the server has cancelled."""
-
-
-class Flusher:
-    """Writes for all connections of a loop that have something to write, in one callback."""
-
-    __slots__ = ("_links", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._links: list[NativeLink] = []
-
-    def add(self, link: NativeLink) -> None:
-        """Have `link` write at the end of this turn."""
-        if not self._links:
-            self._loop.call_soon(self._flush)
-        self._links.append(link)
-
-    def _flush(self) -> None:
-        links, self._links = self._links, []
-        for link in links:
-            try:
-                link.flush()
-            except Exception:
-                logger.exception("could not write")
-                link.abort()
 
 
 class NativeLink:
@@ -84,7 +57,7 @@ class NativeLink:
 
     async def open(self, app: Application, scope: Scope | Request) -> None:
         """Have the application answer the handshake."""
-        task = self.opening = asyncio.current_task()
+        task = self.opening = asyncio.current_task(self._flusher.loop)
         try:
             await app.connect(self.connection, scope)
         except asyncio.CancelledError:
@@ -160,24 +133,28 @@ class NativeLink:
     def flush(self) -> None:
         """Write what is in the outbox, as much as the socket takes, in one write."""
         wire = self.wire
-        if wire is None or wire.is_paused or wire.transport.is_closing():
+        if wire is None or wire.is_paused:
             return
-        frames, is_all = self.connection.take_many(_CHUNK)
+        connection, transport = self.connection, wire.transport
+        if transport.is_closing():
+            return
+        frames, is_all = connection.take_many(_CHUNK)
         if frames:
             deflater = wire.deflater
-            wire.transport.write(
-                _joined(frames) if deflater is None else _deflated(frames, deflater)
-            )
+            transport.write(_joined(frames) if deflater is None else _deflated(frames, deflater))
         if not is_all:
             if not wire.is_paused:
                 self._flusher.add(self)
-        elif self.connection.state is State.CLOSING:
-            wire.close(*self.connection.wire_close)
+        elif connection.state is _CLOSING:
+            wire.close(*connection.wire_close)
 
 
 def _joined(frames: Sequence[Waiting]) -> bytes:
     if len(frames) == 1:
-        return _framed(frames[0])
+        frame = frames[0]
+        if type(frame) is bytes and len(frame) < 126:
+            return SHORT_TEXT[len(frame)] + frame
+        return _framed(frame)
     return b"".join(
         [
             SHORT_TEXT[len(frame)] + frame
@@ -265,10 +242,20 @@ async def serve(
         if finished is not None:
             await finished.wait()
     except BaseException as error:
-        protocol.end(_code_for(error))
-        await _end(connection, error, finished)
-        protocol.release()
+        await give_up(protocol, connection, error, finished)
         raise
+
+
+async def give_up(
+    protocol: NativeProtocol,
+    connection: Connection,
+    error: BaseException,
+    finished: asyncio.Event | None = None,
+) -> None:
+    """End a connection whose application's call has failed; `finished` says when it is done."""
+    protocol.end(_code_for(error))
+    await _end(connection, error, finished)
+    protocol.release()
 
 
 async def _end(

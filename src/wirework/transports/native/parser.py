@@ -346,9 +346,8 @@ class Bench:
 _benches: dict[asyncio.AbstractEventLoop, dict[tuple[type[Reader], int], Bench]] = {}
 
 
-def bench_of(kind: type[Reader], max_frame_size: int) -> Bench:
-    """Return the running loop's bench of such readers."""
-    loop = asyncio.get_running_loop()
+def bench_of(loop: asyncio.AbstractEventLoop, kind: type[Reader], max_frame_size: int) -> Bench:
+    """Return the loop's bench of such readers."""
     found = _benches.get(loop)
     if found is None:
         for old in [old for old in _benches if old.is_closed()]:

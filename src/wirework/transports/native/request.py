@@ -61,7 +61,7 @@ class NativeRequest:
 
     def values(self, name: str) -> list[str]:
         """Return the values of all headers called `name`, which is in lower case."""
-        wanted, upgrade = name.encode("latin-1"), self.upgrade
+        wanted, upgrade = name.encode("latin-1"), self._upgrade or read_upgrade(self._head)
         if wanted not in upgrade.fields:
             return []
         return [value.decode("latin-1") for each, value in upgrade.headers if each == wanted]

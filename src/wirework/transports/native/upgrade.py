@@ -14,10 +14,7 @@ __all__ = ["BadUpgrade", "Upgrade", "accept_key", "read_upgrade"]
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CHARACTERS: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TOKEN: Final = re.compile(_CHARACTERS + rb"+")
-_FIELDS: Final = re.compile(
-    rb"(?:" + _CHARACTERS + rb"++:[^\x00-\x08\x0a-\x1f\x7f]*+(?:\r\n(?!\Z)|\Z))*+"
-)
-_FIELD: Final = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*+)")
+_FIELDS: Final = re.compile(rb"(?:" + _CHARACTERS + rb"++:[^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+")
 _TARGET: Final = re.compile(rb"/[\x21\x24-\x7e]*")
 
 
@@ -62,13 +59,13 @@ def read_upgrade(request: bytes) -> Upgrade:
     """
     head, _, _ = request.partition(b"\r\n\r\n")
     line, _, rest = head.partition(b"\r\n")
-    headers = _read_headers(rest)
+    headers = _read_headers(rest + b"\r\n" if rest else rest)
     method, target = _read_line(line)
     if method != b"GET":
         raise BadUpgrade("expected the method GET", 405, (("allow", "GET"),))
-    fields: dict[bytes, bytes] = {}
-    for name, value in headers:
-        fields[name] = value if name not in fields else fields[name] + b", " + value
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        fields = _joined(headers)
     _check_fields(fields)
     path, _, query = target.partition(b"?")
     return Upgrade(path, query, headers, fields, _read_key(fields), _read_subprotocols(fields))
@@ -91,8 +88,19 @@ def _read_line(line: bytes) -> tuple[bytes, bytes]:
 def _read_headers(block: bytes) -> list[tuple[bytes, bytes]]:
     if not _FIELDS.fullmatch(block):
         raise BadUpgrade("malformed header")
-    found = _FIELD.findall(block)
-    return [(name.lower(), value.rstrip(b" \t")) for name, value in found]
+    headers = []
+    for line in block.split(b"\r\n")[:-1]:
+        name, _, value = line.partition(b":")
+        headers.append((name.lower(), value.strip(b" \t")))
+    return headers
+
+
+def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the headers by name, some of which come several times."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        fields[name] = value if name not in fields else fields[name] + b", " + value
+    return fields
 
 
 def _tokens(fields: dict[bytes, bytes], name: bytes) -> list[bytes]:

@@ -16,6 +16,7 @@ from ...timers import wheel
 from ...types import Frame
 from .deflate import Deflater
 from .draining import Drain
+from .flushing import Flusher
 from .frames import CLOSE, PING, PONG, close_frame, control_frame
 from .parser import PlainReader, Reader, bench_of
 
@@ -83,6 +84,7 @@ class Wire(asyncio.BufferedProtocol):
         transport: the socket's, plain or TLS.
         sink: hears messages and the end.
         max_message_size: bytes of a message, all fragments together; over it 1009.
+        flusher: that of the event loop.
     """
 
     extension: str | None = None
@@ -97,6 +99,7 @@ class Wire(asyncio.BufferedProtocol):
         "_bench",
         "_close_sent",
         "_decoder",
+        "_flusher",
         "_is_failing",
         "_is_gone",
         "_is_lost",
@@ -115,7 +118,10 @@ class Wire(asyncio.BufferedProtocol):
         "transport",
     )
 
-    def __init__(self, transport: asyncio.Transport, sink: Sink, max_message_size: int) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, sink: Sink, max_message_size: int, flusher: Flusher
+    ) -> None:
+        self._flusher = flusher
         self.transport = transport
         self.sink = sink
         self.is_paused = False
@@ -135,7 +141,7 @@ class Wire(asyncio.BufferedProtocol):
         self._is_failing = False
         """Whether picows has seen a violation; what it would make of the rest is not for us."""
         self._is_gone = False
-        self._bench = bench_of(self.reader, self._max_frame())
+        self._bench = bench_of(flusher.loop, self.reader, self._max_frame())
         self._reader: Reader | None = None
         """What has read half a frame of this peer."""
         self._out: list[bytes] | None = None
@@ -248,14 +254,15 @@ class Wire(asyncio.BufferedProtocol):
 
     def write(self, data: bytes) -> None:
         """Write frames that are built already; all of one turn leave together."""
-        if self._out is None:
+        out = self._out
+        if out is None:
             self._out = [data]
-            self._out_size = len(data)
-            asyncio.get_running_loop().call_soon(self.flush)
+            self._out_size = size = len(data)
+            self._flusher.add(self)
         else:
-            self._out.append(data)
-            self._out_size += len(data)
-        if self._out_size >= _GATHER:
+            out.append(data)
+            self._out_size = size = self._out_size + len(data)
+        if size >= _GATHER:
             self.flush()
 
     def flush(self) -> None:
