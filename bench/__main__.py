@@ -17,7 +17,14 @@ __all__ = ["main", "parse"]
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / ".cache" / "bench" / "results.json"
 
-QUICK = Pace(warm_up=0.2, seconds=1.0, connects=2000, idle=(2000,), rates=(2000, 10000))
+QUICK = Pace(
+    warm_up=0.2,
+    seconds=1.0,
+    connects=2000,
+    idle=(2000,),
+    rates=(2000, 10000),
+    subscriptions=20_000,
+)
 FULL = Pace()
 
 
@@ -29,7 +36,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--peers", type=_names_of(PEERS), help="peers: a,b (default: all)")
     parser.add_argument("--repeat", type=int, help="repetitions (default: 3; quick: 2)")
     parser.add_argument("--seconds", type=float, help="of one repetition (default: 1)")
-    parser.add_argument("--limit", type=float, default=1500, help="seconds of the whole run")
+    parser.add_argument("--limit", type=float, default=1800, help="seconds of the whole run")
     parser.add_argument("--render", action="store_true", help="write the page of the last run anew")
     parser.add_argument("--keep", action="store_true", help="keep the last run's other works")
     parser.add_argument("--no-page", action="store_true", help="print, leave docs/ alone")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .registry import BASELINES
+from .registry import BASELINES, CHANNEL_RIVALS, CHANNEL_RIVALS_2
 from .results import Results
 
 __all__ = ["BARS", "Bar", "Verdict"]
@@ -76,6 +76,41 @@ BARS = (
         "wirework-rsgi",
         0.9,
         ("granian-rsgi",),
+    ),
+    Bar(
+        "rpc in Centrifugo's protocol against the message handler in Raw",
+        "centrifugo-rpc",
+        "wirework-centrifugo",
+        0.8,
+        ("wirework-channel",),
+    ),
+    Bar(
+        "fan-out of a channel in Centrifugo's protocol against Raw",
+        "centrifugo-fanout",
+        "wirework-centrifugo",
+        0.8,
+        ("wirework-channel",),
+    ),
+    Bar(
+        "fan-out of a channel in memory against a set of connections",
+        "channels",
+        "wirework-channels-memory",
+        0.9,
+        ("wirework-broadcast",),
+    ),
+    Bar(
+        "fan-out of a channel through Redis, against the others' channels",
+        "channels",
+        "wirework-channels-redis",
+        3,
+        CHANNEL_RIVALS,
+    ),
+    Bar(
+        "the same with two workers",
+        "channels-2",
+        "wirework-channels-redis-2",
+        3,
+        CHANNEL_RIVALS_2,
     ),
 )
 """The bars, in the order of the table. Each names the peer whose figure counts."""

@@ -13,7 +13,16 @@ from typing import NamedTuple
 from .speech import Speech
 from .wire import CLOSE, client_frame, read_frame, upgrade_request
 
-__all__ = ["HandshakeFailed", "Opened", "Target", "abandon", "close_all", "open_many"]
+__all__ = [
+    "HandshakeFailed",
+    "Opened",
+    "Target",
+    "abandon",
+    "close_all",
+    "dial",
+    "open_many",
+    "sources",
+]
 
 _SOURCES = 16
 """Loopback addresses to connect from: each has its own 28,000 ports."""
@@ -84,6 +93,8 @@ class _Opening:
             raise HandshakeFailed(f"expected 101, got {head.splitlines()[0]!r}")
         self.data = rest
         self.to_greet = speech.greetings
+        if speech.opening:
+            self.sock.send(client_frame(speech.opening))
         return True
 
 
@@ -100,14 +111,14 @@ def open_many(target: Target, count: int, *, seconds: float = 30.0, at_once: int
     poll = select.epoll()
     opening: dict[int, _Opening] = {}
     opened: list[socket.socket] = []
-    sources = _sources()
+    places = sources()
     begun = time.perf_counter()
     end = begun + seconds
     now = begun
     try:
         while len(opened) < count and now < end:
             while len(opening) < at_once and len(opening) + len(opened) < count:
-                sock = _dial(target.port, next(sources))
+                sock = dial(target.port, next(places))
                 opening[sock.fileno()] = _Opening(sock, target.speech)
                 poll.register(sock.fileno(), select.EPOLLOUT)
             for number, event in poll.poll(0.5):
@@ -166,13 +177,19 @@ def _is_over(sock: socket.socket) -> bool:
         return True
 
 
-def _sources() -> Iterator[str]:
+def sources() -> Iterator[str]:
+    """Yield the addresses to connect from, in turn, without end."""
     while True:
         for number in range(1, _SOURCES + 1):
             yield f"127.0.0.{number}"
 
 
-def _dial(port: int, source: str) -> socket.socket:
+def dial(port: int, source: str) -> socket.socket:
+    """Begin to connect, from the address `source`.
+
+    Raises:
+        OSError: it cannot be.
+    """
     sock = socket.socket()
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -16,12 +16,12 @@ _OURS, _OTHERS = "#1f6f8b", "#b8bfc6"
 
 
 def draw(results: Results, folder: Path) -> None:
-    """Write `bench-WORK.svg` and `.png` for each work but latency, and `bench.svg` and `.png`."""
+    """Write `bench-WORK.svg` and `.png` for each work with one figure, and `bench.svg` of all."""
     importlib.import_module("matplotlib").use("Agg")
     plt: Any = importlib.import_module("matplotlib.pyplot")
     plt.rcParams.update({"svg.hashsalt": "wirework", "svg.fonttype": "none", "font.size": 9})
     folder.mkdir(parents=True, exist_ok=True)
-    works = [work for name, work in WORKS.items() if name in results.cells and name != "latency"]
+    works = [work for name, work in WORKS.items() if name in results.cells and work.is_drawn]
     works = [work for work in works if _bars(results, work)]
     for work in works:
         figure, axes = plt.subplots(figsize=(8, 0.7 + 0.24 * len(_bars(results, work))))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .bars import BARS, MAX_IDLE, Bar
-from .registry import BASELINES, PEERS
+from .registry import PEERS
 from .results import Cell, Results
 from .works import WORKS, Work
 
@@ -14,6 +14,8 @@ __all__ = ["number", "render", "table"]
 
 INTRODUCTION = Path(__file__).with_name("introduction.md")
 _NONE = "–"
+_SHARES = {"load_busy": "load core", "broker_busy": "broker core", "share": "on one worker"}
+"""Values that are shown as percentages, where any peer has them."""
 _KERNEL = "kernel"
 _CEILINGS = {"tcp": PEERS["tcp"].label, _KERNEL: "the load generator alone, echoed by the kernel"}
 
@@ -112,7 +114,8 @@ def _rank(results: Results, work: Work, value: str, label: str) -> list[list[str
 def _section(results: Results, work: Work) -> str:
     cells = results.cells[work.name]
     rows, notes = [], []
-    columns = {"latency": _latency_row, "memory": _memory_row}.get(work.name, _rate_row)
+    special = {"latency": _latency_row, "memory": _memory_row, "channels-cost": _cost_row}
+    columns = special.get(work.name, _rate_row)
     for name in _order(cells, work):
         cell = cells[name]
         label = _label(name)
@@ -120,7 +123,7 @@ def _section(results: Results, work: Work) -> str:
             notes.append(f"- {label}: {_short(cell.problems[-1])}")
         rows.append([label, *columns(results, work, name)])
     parts = [f"## {work.title}", table(["", *_heads(results, work)], rows)]
-    if work.name not in ("latency",):
+    if work.is_drawn:
         parts.insert(1, f"![{work.title}](images/bench-{work.name}.svg)")
     if notes:
         parts.append("What failed, and how:\n\n" + "\n".join(notes))
@@ -159,28 +162,42 @@ def _heads(results: Results, work: Work) -> list[str]:
     if work.name == "memory":
         counts = [f"at {n:,}" for n in _idles(results.cells[work.name])]
         return [*counts, "ratio"]
+    if work.name == "channels-cost":
+        return ["a channel", "a subscription", "a channel in the broker"]
     return [
         f"{work.unit} (wall)",
         "ratio",
         "per server CPU second",
         "ratio",
         "server CPU each",
-        "load core",
+        *(head for name, head in _SHARES.items() if _has(results, work, name)),
     ]
+
+
+def _has(results: Results, work: Work, name: str) -> bool:
+    return any(cell.value(name) is not None for cell in results.cells[work.name].values())
 
 
 def _rate_row(results: Results, work: Work, name: str) -> list[str]:
     cell = results.cells[work.name][name]
     rate, per_cpu = cell.value("rate"), cell.value("per_cpu")
-    busy = cell.value("load_busy")
+    shares = [cell.value(each) for each in _SHARES if _has(results, work, each)]
     return [
         "failed" if rate is None else number(rate),
         _ratio(results, work.name, rate, "rate"),
         number(per_cpu),
         _ratio(results, work.name, per_cpu, "per_cpu"),
         number(1e6 / per_cpu if per_cpu else None, " µs" if per_cpu else ""),
-        _NONE if busy is None else f"{100 * busy:.0f}%",
+        *(_NONE if each is None else f"{100 * each:.0f}%" for each in shares),
     ]
+
+
+def _cost_row(results: Results, work: Work, name: str) -> list[str]:
+    cell = results.cells[work.name][name]
+    values = [cell.value(each) for each in ("channel", "subscription")]
+    in_broker = cell.value("broker")
+    shown = ["failed" if value is None else number(value, " bytes") for value in values]
+    return [*shown, number(in_broker, " bytes" if in_broker else "")]
 
 
 def _memory_row(results: Results, work: Work, name: str) -> list[str]:
@@ -203,7 +220,7 @@ def _latency_row(results: Results, work: Work, name: str) -> list[str]:
 def _ratio(
     results: Results, work: str, value: float | None, name: str, *, least: bool = False
 ) -> str:
-    base = results.best(work, BASELINES, name, least=least)
+    base = results.best(work, WORKS[work].baselines, name, least=least)
     against = None if base is None else results.value(work, base, name)
     return number(value / against, "x") if value and against else _NONE
 

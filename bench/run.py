@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .brokers import versions
 from .load import EchoLoad, Overloaded, PacedLoad, mirrors
 from .opening import HandshakeFailed, abandon
 from .registry import PEERS, Peer
@@ -21,7 +22,7 @@ from .speech import PLAIN
 from .wire import client_frame
 from .works import WORKS, Pace, Work
 
-__all__ = ["Plan", "execute"]
+__all__ = ["Plan", "execute", "machine", "take_cores"]
 
 KERNEL = "kernel"
 """The name of the row that has no server at all."""
@@ -64,7 +65,7 @@ class _Run:
         self.servers: dict[str, Server] = {}
         self.absent: dict[str, str] = {}
         self.end = time.monotonic() + plan.seconds
-        self.core = _take_cores()
+        self.core, self.own_core = take_cores()
         self.others = Path("/proc/loadavg").read_text().split()[0]
 
     def everything(self) -> Results:
@@ -87,7 +88,7 @@ class _Run:
         )
 
     def _once(self, work: Work, peer: Peer, turn: int) -> None:
-        if peer.name == "tcp" and work.skips_tcp:
+        if peer.group != work.group or (peer.name == "tcp" and work.skips_tcp):
             return
         cell = self.results.cell(work.name, peer.name)
         if len(cell.problems) > 1 or peer.name in self.absent:
@@ -127,7 +128,7 @@ class _Run:
             server = None
         if server is None:
             try:
-                server = Server(peer, self.core)
+                server = Server(peer, self.core, broker_core=self.own_core)
             except NotStarted as error:
                 self.absent[peer.name] = f"does not start: {error}"
                 raise
@@ -168,20 +169,22 @@ def execute(plan: Plan, say: Callable[[str], None]) -> Results:
         gc.enable()
 
 
-def _take_cores() -> int:
-    """Pin this process to the second core; return the first, for servers."""
+def take_cores() -> tuple[int, int]:
+    """Pin this process to the second core; return the first, for servers, and the second."""
     cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[1] if len(cores) > 1 else cores[0]})
+    own = cores[1] if len(cores) > 1 else cores[0]
+    os.sched_setaffinity(0, {own})
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return cores[0]
+    return cores[0], own
 
 
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:400]
 
 
-def _machine(plan: Plan) -> dict[str, str]:
+def machine() -> dict[str, str]:
+    """Return what is measured on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "?")
     return {
@@ -189,16 +192,24 @@ def _machine(plan: Plan) -> dict[str, str]:
         "processor": f"{model}, {os.cpu_count()} cores",
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
+    }
+
+
+def _machine(plan: Plan) -> dict[str, str]:
+    return {
+        **machine(),
         "peers": f"{len(plan.peers)} of {len(PEERS)}",
         "repetitions": f"{plan.repetitions} of {plan.pace.seconds:g} s, interleaved",
         "versions": ", ".join(_versions()),
+        "brokers": ", ".join(versions()),
     }
 
 
 def _versions() -> list[str]:
     names = (
         "wirework starlette fastapi litestar python-fasthtml velocipy python-socketio channels"
-        " daphne granian uvicorn uvloop websockets wsproto picows aiohttp tornado msgspec pydantic"
+        " channels-redis redis hiredis nats-py daphne granian uvicorn uvloop websockets wsproto"
+        " picows aiohttp tornado msgspec pydantic"
     )
     found = []
     for name in names.split():

@@ -1,25 +1,20 @@
-"""A peer's process: started on its core, measured through /proc, ended by its id."""
+"""A peer's server: started on its core with its broker, ready when it takes WebSockets."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import resource
-import signal
 import socket
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 
+from .brokers import BrokerServer
 from .opening import HandshakeFailed, Target, close_all, open_many
+from .process import Process, free_port
 from .registry import Peer
 
 __all__ = ["NotStarted", "Server", "free_port"]
 
-ROOT = Path(__file__).parents[1]
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_TICK = os.sysconf("SC_CLK_TCK")
+
+_BROKER_SOCKETS = 4
+"""Connections to its broker that a worker opens while it starts, at most."""
 
 
 class NotStarted(Exception):
@@ -30,32 +25,26 @@ class Server:
     """One running peer.
 
     It sleeps (SIGSTOP) except between `wake` and `sleep`, so that only one peer at a time has its
-    core.
+    core; so does its broker, which is another process on `broker_core`.
     """
 
-    def __init__(self, peer: Peer, core: int, *, seconds: float = 20.0) -> None:
+    def __init__(
+        self, peer: Peer, core: int, *, seconds: float = 60.0, broker_core: int | None = None
+    ) -> None:
         self.peer = peer
         self.port = free_port()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        environ = {**os.environ, "PYTHONUNBUFFERED": "1", "NODE_ENV": "production"}
-
-        def settle() -> None:
-            os.sched_setaffinity(0, {core})
-            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
+        self.broker: BrokerServer | None = None
+        environ = {"PYTHONUNBUFFERED": "1", "NODE_ENV": "production", **dict(peer.environ)}
         try:
-            self._process = subprocess.Popen(
-                peer.argv(self.port),
-                cwd=ROOT,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=settle,
-            )
+            if peer.broker:
+                self.broker = BrokerServer(
+                    peer.broker, core if broker_core is None else broker_core
+                )
+                environ |= {"BROKER_URL": self.broker.url, "WIREWORK_BROKER": self.broker.url}
+            self._process = Process(peer.argv(self.port), core, environ=environ)
         except OSError as error:
+            if self.broker is not None:
+                self.broker.stop()
             raise NotStarted(str(error)) from None
         try:
             self._wait(seconds)
@@ -66,7 +55,7 @@ class Server:
     @property
     def is_alive(self) -> bool:
         """Whether the process that was started still runs."""
-        return self._process.poll() is None
+        return self._process.exit_status is None
 
     def target(self, endpoint: str) -> Target:
         """Return where the endpoint is."""
@@ -74,50 +63,55 @@ class Server:
 
     def wake(self) -> None:
         """Let it run."""
-        self._signal(signal.SIGCONT)
+        if self.broker is not None:
+            self.broker.wake()
+        self._process.wake()
 
     def sleep(self) -> None:
         """Let it stand still."""
-        self._signal(signal.SIGSTOP)
+        self._process.sleep()
+        if self.broker is not None:
+            self.broker.sleep()
 
     def stop(self) -> None:
-        """End it, its children too; twice is fine."""
-        if self._log.closed:
-            return
-        self._signal(signal.SIGCONT)
-        self._signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.5)
-        self._signal(signal.SIGKILL)
-        self._process.wait(5)
-        self._log.close()
+        """End it, its children and its broker too; twice is fine."""
+        self._process.stop()
+        if self.broker is not None:
+            self.broker.stop()
 
     def cpu_seconds(self) -> float:
         """Return the processor time of the process and its children so far."""
-        return sum(_cpu_ticks(pid) for pid in self._pids()) / _TICK
+        return self._process.cpu_seconds()
 
     def resident(self) -> int:
         """Return the resident memory of the process and its children, in bytes."""
-        return sum(_resident_pages(pid) for pid in self._pids()) * _PAGE
+        return self._process.resident()
+
+    def settled(self) -> int:
+        """Return the resident memory once it stands still, or after two seconds."""
+        return self._process.settled()
+
+    def sockets(self) -> dict[int, int]:
+        """Return how many sockets the process and each of its children has, by their ids."""
+        return self._process.sockets()
 
     def last_words(self) -> str:
         """Return the last lines that it printed."""
-        self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, self._log.tell() - 2000))
-        lines = self._log.read().decode(errors="replace").split("\n")
-        return " / ".join(line.strip() for line in lines if line.strip())[-300:]
+        return self._process.last_words()
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         problem: Exception | None = None
+        first = next(iter(self.peer.speech.paths))
         while time.monotonic() < end:
             if not self.is_alive:
-                raise NotStarted(f"exit {self._process.returncode}: {self.last_words()}")
+                status = self._process.exit_status
+                raise NotStarted(f"exit {status}: {self.last_words()}")
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1):
                     pass
-                close_all(open_many(self.target("echo"), 1, seconds=5).sockets)
-                return
+                if self._accepts(self.target(first)):
+                    return
             except ConnectionRefusedError as error:
                 problem = error
             except (OSError, HandshakeFailed) as error:
@@ -125,37 +119,12 @@ class Server:
             time.sleep(0.05)
         raise NotStarted(f"{problem}; {self.last_words()}")
 
-    def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
-
-    def _pids(self) -> list[int]:
-        found = [self._process.pid]
-        for pid in found:
-            with contextlib.suppress(OSError):
-                for path in Path(f"/proc/{pid}/task").iterdir():
-                    found += map(int, (path / "children").read_text().split())
-        return found
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def _cpu_ticks(pid: int) -> int:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return int(fields[11]) + int(fields[12])
-
-
-def _resident_pages(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except OSError:
-        return 0
+    def _accepts(self, target: Target) -> bool:
+        """Whether every worker takes connections."""
+        workers = self.peer.workers
+        before = self.sockets()
+        opened = open_many(target, 1 if workers == 1 else 32 * workers, seconds=5).sockets
+        after = self.sockets().items()
+        takers = [pid for pid, now in after if now > before.get(pid, 0) + _BROKER_SOCKETS]
+        close_all(opened)
+        return workers == 1 or len(takers) >= workers

@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-__all__ = ["FASTHTML", "PLAIN", "SOCKET_IO", "TYPED", "Speech", "TEXT"]
+__all__ = [
+    "CENTRIFUGO",
+    "CHANNEL",
+    "FASTHTML",
+    "MANY",
+    "PLAIN",
+    "ROOM",
+    "SOCKET_IO",
+    "TEXT",
+    "TYPED",
+    "Speech",
+]
 
 TEXT = "All work and no play makes a socket dull; all play, no work: 64."
 _MOVE = {"x": 17, "y": 25, "text": TEXT[:32]}
@@ -15,13 +26,15 @@ class Speech(NamedTuple):
     """How one kind of peer wants to be talked to.
 
     `paths` and `messages` are by endpoint: echo, json, fanout. A peer that greets sends
-    `greetings` frames, each answered by the next of `answers`, before it takes messages.
+    `greetings` frames, each answered by the next of `answers`, before it takes messages; one that
+    wants to be greeted is told `opening` first.
     """
 
     paths: dict[str, str]
     messages: dict[str, bytes]
     greetings: int = 0
     answers: tuple[bytes, ...] = ()
+    opening: bytes = b""
 
     def is_reply(self, endpoint: str, payload: bytes) -> bool:
         """Whether `payload` is what the endpoint must say to its message."""
@@ -71,3 +84,26 @@ SOCKET_IO = Speech(
     answers=(b"40",),
 )
 """Engine.IO 4 over WebSocket alone: its `open` is answered by joining the root namespace."""
+
+CHANNEL = Speech({"fanout": "/channel"}, {"fanout": TEXT.encode()})
+"""Who connects is subscribed to a channel, and publishes there what it says."""
+
+ROOM = SOCKET_IO._replace(
+    paths={"fanout": _ENGINE}, messages={"fanout": SOCKET_IO.messages["fanout"]}
+)
+"""The same with Socket.IO."""
+
+MANY = Speech({"many": "/many"}, {})
+"""Who connects is subscribed to the channels with the numbers that it says."""
+
+CENTRIFUGO = Speech(
+    {"echo": "/live/websocket", "json": "/live/websocket", "fanout": "/crowd/websocket"},
+    {
+        "echo": _compact({"rpc": {"method": "echo", "data": {"text": TEXT}}, "id": 7}),
+        "json": _compact({"rpc": {"method": "json", "data": _MOVE}, "id": 7}),
+        "fanout": _compact({"send": {"data": {"text": TEXT}}}),
+    },
+    greetings=1,
+    opening=_compact({"connect": {}, "id": 1}),
+)
+"""Centrifugo's protocol, as its SDKs write it: keys in this order, nothing that can be left out."""

@@ -8,13 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from .holding import measure_many
 from .load import EchoLoad, FanOutLoad, Overloaded, PacedLoad
 from .opening import Target, abandon, close_all, open_many
+from .registry import BASELINES, CHANNEL_RIVALS, CHANNEL_RIVALS_2
 from .results import Sample, percentile
 from .server import Server
 from .wire import read_frame
 
 __all__ = ["Pace", "WORKS", "Work", "reply_size"]
+
+
+_MAX_SHARE = 0.75
+"""Of the subscribers of two workers, on one of them."""
 
 
 class Pace(NamedTuple):
@@ -25,10 +31,15 @@ class Pace(NamedTuple):
     connects: int = 3000
     idle: tuple[int, ...] = (2000, 10000)
     rates: tuple[int, ...] = (2000, 10000, 20000)
+    subscriptions: int = 100_000
 
 
 class Work(NamedTuple):
-    """One kind of measurement; `value` is its main figure's name."""
+    """One kind of measurement; `value` is its main figure's name.
+
+    Peers of the same `group` are measured at it; `baselines` are what ratios refer to, if it has
+    others than the rest.
+    """
 
     name: str
     title: str
@@ -38,6 +49,13 @@ class Work(NamedTuple):
     less_is_better: bool = False
     needs_fresh_server: bool = False
     skips_tcp: bool = True
+    group: str = ""
+    baselines: tuple[str, ...] = BASELINES
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether one figure says it all, so that there is a picture."""
+        return self.name not in ("latency", "channels-cost")
 
 
 def reply_size(sock: socket.socket, target: Target, receiver: socket.socket | None = None) -> int:
@@ -75,16 +93,25 @@ def _connected(target: Target, count: int) -> Iterator[list[socket.socket]]:
 def _timed(server: Server, load: EchoLoad | FanOutLoad, pace: Pace) -> Sample:
     load.run(pace.warm_up)
     wall, own, cpu = time.perf_counter(), time.process_time(), server.cpu_seconds()
+    broker = 0.0 if server.broker is None else server.broker.cpu_seconds()
     count = load.run(pace.seconds)
     cpu = server.cpu_seconds() - cpu
+    if server.broker is not None:
+        broker = server.broker.cpu_seconds() - broker
     own, wall = time.process_time() - own, time.perf_counter() - wall
     load.close()
     if not count:
         raise TimeoutError("nothing was answered")
     cpu = max(cpu, 0.01)
-    return Sample(
-        {"rate": count / wall, "per_cpu": count / cpu, "load_busy": own / wall, "busy": cpu / wall}
-    )
+    values = {
+        "rate": count / wall,
+        "per_cpu": count / cpu,
+        "load_busy": own / wall,
+        "busy": cpu / wall,
+    }
+    if server.broker is not None:
+        values["broker_busy"] = broker / wall
+    return Sample(values)
 
 
 def _echo(endpoint: str, connections: int, in_flight: int) -> Callable[[Server, Pace], Sample]:
@@ -100,13 +127,21 @@ def _echo(endpoint: str, connections: int, in_flight: int) -> Callable[[Server, 
 
 def _fan_out(server: Server, pace: Pace) -> Sample:
     target = server.target("fanout")
+    before = server.sockets()
     with _connected(target, 500) as sockets:
-        time.sleep(0.1)  # some servers answer the handshake before their handler has run
+        # some servers answer the handshake before their handler has run
+        time.sleep(0.1 if server.broker is None else 0.5)
+        share = max(n - before.get(pid, 0) for pid, n in server.sockets().items()) / 500
+        if server.peer.workers > 1 and share > _MAX_SHARE:
+            raise ValueError(f"expected subscribers on every worker, {share:.0%} are on one")
         size = reply_size(sockets[0], target, sockets[-1])
         for sock in sockets[:-1]:
             sock.settimeout(5)
             _read(sock, size)
-        return _timed(server, FanOutLoad(sockets, target.message, size, 4), pace)
+        sample = _timed(server, FanOutLoad(sockets, target.message, size, 4), pace)
+        if server.peer.workers > 1:
+            sample.values["share"] = share
+        return sample
 
 
 def _read(sock: socket.socket, size: int) -> None:
@@ -138,12 +173,12 @@ def _memory(server: Server, pace: Pace) -> Sample:
     held = open_many(target, 100).sockets
     values: dict[str, float] = {}
     try:
-        base, begun = _settled(server), len(held)
+        base, begun = server.settled(), len(held)
         for count in pace.idle:
             held += open_many(target, begun + count - len(held), at_once=32).sockets
             if len(held) < begun + count:
                 raise TimeoutError(f"{len(held) - begun} of {count} connections after 30 s")
-            values[f"idle_{count}"] = (_settled(server) - base) / count
+            values[f"idle_{count}"] = (server.settled() - base) / count
             values["idle"] = values[f"idle_{count}"]
     finally:
         server.stop()
@@ -151,16 +186,8 @@ def _memory(server: Server, pace: Pace) -> Sample:
     return Sample(values)
 
 
-def _settled(server: Server) -> int:
-    """Return the resident memory once it stands still, or after two seconds."""
-    last = server.resident()
-    for _ in range(8):
-        time.sleep(0.25)
-        now = server.resident()
-        if abs(now - last) < 65536:
-            break
-        last = now
-    return now
+def _many(server: Server, pace: Pace) -> Sample:
+    return measure_many(server, pace.subscriptions)
 
 
 def _latency(server: Server, pace: Pace) -> Sample:
@@ -231,6 +258,48 @@ _ALL = (
         value="idle",
         less_is_better=True,
         needs_fresh_server=True,
+    ),
+    Work(
+        "centrifugo-rpc",
+        "Centrifugo's protocol beside Raw: typed JSON, 16 x 32",
+        "replies/s",
+        _echo("json", 16, 32),
+        group="centrifugo",
+        baselines=("wirework-channel",),
+    ),
+    Work(
+        "centrifugo-fanout",
+        "Centrifugo's protocol beside Raw: fan-out of a channel to 500, four publishes in flight",
+        "deliveries/s",
+        _fan_out,
+        group="centrifugo",
+        baselines=("wirework-channel",),
+    ),
+    Work(
+        "channels",
+        "Fan-out through a channel to 500 subscribers, four publishes in flight",
+        "deliveries/s",
+        _fan_out,
+        group="channels",
+        baselines=CHANNEL_RIVALS,
+    ),
+    Work(
+        "channels-2",
+        "Fan-out through a channel to 500 subscribers on two workers, four publishes in flight",
+        "deliveries/s",
+        _fan_out,
+        group="channels-2",
+        baselines=CHANNEL_RIVALS_2,
+    ),
+    Work(
+        "channels-cost",
+        "Memory of an idle channel, and of a subscription",
+        "bytes",
+        _many,
+        value="channel",
+        less_is_better=True,
+        needs_fresh_server=True,
+        group="channels-cost",
     ),
 )
 

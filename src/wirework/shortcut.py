@@ -51,6 +51,8 @@ class Shortcut(NamedTuple):
     """From the answer to the payload of a text frame; on any error the long way is taken."""
     special: frozenset[type]
     """Types of answers that take the long way."""
+    is_nested: bool = False
+    """Whether the id is beside the call, and what answers it around the event."""
 
 
 def lane_of(
@@ -68,7 +70,8 @@ def lane_of(
 
 def shortcut_to(quick: Quick, lanes: Mapping[type, Lane]) -> Shortcut:
     """Return the short way of messages that have names."""
-    return Shortcut(quick.reader(tuple(lanes)), None, lanes, quick.encode, _NOT_NAMED)
+    read = quick.reader(tuple(lanes))
+    return Shortcut(read, None, lanes, quick.encode, _NOT_NAMED, quick.is_nested)
 
 
 def shortcut_of(dialect: Dialect, plan: Plan, json: JsonAdapter) -> Shortcut | None:

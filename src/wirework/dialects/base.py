@@ -67,6 +67,9 @@ class Quick(NamedTuple):
     """From a name to what puts an id and a value, or a value alone, into an answer."""
     encode: Callable[[Any], bytes]
     """From an answer to its bytes."""
+    is_nested: bool = False
+    """Whether what is read has the `id`, which is never None, and the call as `call`; an answer
+    is then made of the id and what the value alone was put into."""
 
 
 class Posted(NamedTuple):
@@ -148,7 +151,7 @@ class Dialect(Protocol):
 
     subprotocols: ClassVar[Sequence[str]] = ()
     """Subprotocols that stand for formats of their own: a client that offers one gets it agreed,
-    and the codec of `open_as`. A dialect that has some has no `quick` way."""
+    and the codec of `open_as`, without the `quick` way."""
 
     endpoints: ClassVar[Endpoints | None] = None
     """Where its clients connect, if they know more ways than a WebSocket; else None."""

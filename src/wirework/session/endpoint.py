@@ -118,8 +118,7 @@ class MessageEndpoint:
         self.cancel_on_disconnect = cancel_on_disconnect
         self.handler_timeout = handler_timeout
         self.first_timeout = first_timeout
-        has_formats = bool(dialect.subprotocols)
-        is_plain = not (middleware or cancel_on_disconnect or handler_timeout or has_formats)
+        is_plain = not (middleware or cancel_on_disconnect or handler_timeout)
         self._shortcut = shortcut_of(dialect, function, json) if is_plain and function else None
         self._quick = dialect.quick(json) if is_plain else None
         self._json = json

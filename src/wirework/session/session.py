@@ -226,7 +226,7 @@ class MessageSession(Beginning):
         assert task is not None
         try:
             shortcut = self.endpoint.shortcut
-            if shortcut is not None and self.is_begun:
+            if shortcut is not None and self.is_begun and self.ws.agreed is None:
                 await self.work_shortly(shortcut)
             while connection.inbox:
                 await self.take(connection.next_frame())

@@ -28,7 +28,7 @@ class ShortCalls(Calls):
         connection = self.ws.connection
         inbox, outbox = connection.inbox, connection.outbox
         half_bytes, half_frames = connection.bounds.half_bytes, connection.bounds.half_frames
-        read, lane, lanes, encode, special = shortcut
+        read, lane, lanes, encode, special, is_nested = shortcut
         has_lanes = lane is None
         is_saving = self.ws.handshake.stored is not None
         if lane is not None:
@@ -47,8 +47,9 @@ class ShortCalls(Calls):
             try:
                 payload = read(frame)
                 if has_lanes:
-                    name, function, fill, answer, event = lanes[type(payload)]
-                    id, payload = payload.id, payload.body
+                    call = payload.call if is_nested else payload
+                    name, function, fill, answer, event = lanes[type(call)]
+                    id, payload = payload.id, call.body
             except Exception:
                 await self.take(frame)
                 continue
@@ -70,8 +71,10 @@ class ShortCalls(Calls):
                     try:
                         if event is None or answer is None:
                             data = encode(value)
+                        elif id is None:
+                            data = encode(event(value))
                         else:
-                            data = encode(event(value) if id is None else answer(id, value))
+                            data = encode(answer(id, event(value) if is_nested else value))
                         usual = kind
                     except Exception:
                         data = None

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from ... import closecodes
-from ...json import JsonAdapter
+from ...json import JsonAdapter, MsgspecAdapter
 from ...types import Body
-from ..base import Codec, Dialect, Endpoints, Format
+from ..base import Codec, Dialect, Endpoints, Format, Quick
 from .codes import CLOSES
 from .json import JsonCodec
 from .protobuf import ProtobufCodec, read_post
+from .quick import quick_rpc
 
 __all__ = ["Centrifugo"]
 
@@ -57,6 +58,10 @@ class Centrifugo(Dialect):
 
     def __repr__(self) -> str:
         return f"Centrifugo(ping_interval={self.ping_interval})"
+
+    def quick(self, json: JsonAdapter) -> Quick | None:
+        """Return the quick way of `rpc` in JSON, with the default adapter."""
+        return quick_rpc(json) if type(json) is MsgspecAdapter else None
 
     def open(self, json: JsonAdapter) -> Codec:
         """Return the codec of one new connection, in JSON."""
