@@ -7,7 +7,7 @@ from typing import NamedTuple
 from .registry import BASELINES, CHANNEL_RIVALS, CHANNEL_RIVALS_2
 from .results import Results
 
-__all__ = ["BARS", "Bar", "Verdict"]
+__all__ = ["BARS", "Bar", "Verdict", "compared_at"]
 
 
 class Verdict(NamedTuple):
@@ -114,6 +114,13 @@ BARS = (
     ),
 )
 """The bars, in the order of the table. Each names the peer whose figure counts."""
+
+
+def compared_at(work: str) -> frozenset[str]:
+    """Return the peers that bars compare at a work."""
+    bars = [bar for bar in BARS if bar.work == work]
+    return frozenset(peer for bar in bars for peer in (bar.peer, *bar.against))
+
 
 MAX_IDLE = 11 * 1024
 """Bytes that an idle connection of a message handler may take at most."""

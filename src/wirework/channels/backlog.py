@@ -65,16 +65,18 @@ class Backlog:
 
     def _tell(self) -> Iterator[None]:
         waiting = self._waiting
-        while waiting:
-            told = waiting[-1].sequence
-            members = [each for group in self._topic.groups.values() for each in group]
-            part = max(_PART, len(members) // _PARTS)
-            for at in range(0, len(members), part):
-                told = min(told, self._tell_part(members[at : at + part]))
-                yield
-            while waiting and waiting[0].sequence <= told:
-                waiting.popleft()
-        self._steps = None
+        try:
+            while waiting:
+                told = waiting[-1].sequence
+                members = [each for group in self._topic.groups.values() for each in group]
+                part = max(_PART, len(members) // _PARTS)
+                for at in range(0, len(members), part):
+                    told = min(told, self._tell_part(members[at : at + part]))
+                    yield
+                while waiting and waiting[0].sequence <= told:
+                    waiting.popleft()
+        finally:
+            self._steps = None
 
     def _tell_part(self, members: list[Subscription]) -> int:
         """Return up to which publication all of them were told."""

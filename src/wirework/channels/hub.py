@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
@@ -86,6 +87,7 @@ class Hub:
         self._recovery = Recovery(broker, history_limit, self.leave, self._spawn)
         self._starting: asyncio.Task[None] | None = None
         self._is_stopped = False
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._turns: dict[Backlog, Iterator[None]] = {}
         """Channels with many subscriptions that have something to tell."""
         self._turner: asyncio.Task[None] | None = None
@@ -263,6 +265,13 @@ class Hub:
         """Return how many connections of this process are subscribed, or about to be."""
         topic = self._topics.get(name)
         return 0 if topic is None else len(topic) + topic.claims - len(topic.consumers)
+
+    def turn(self, name: str) -> asyncio.Lock:
+        """Return what lets one after the other subscribe to a channel, for who counts them."""
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        return lock
 
     def topic(self, name: str) -> Topic | None:
         """Return the channel, if anybody of this process is subscribed to it."""

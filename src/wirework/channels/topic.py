@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from .. import closecodes
 from ..commands import Gap, Output
 from ..errors import ConnectionClosed, StateError
 from ..outbox import Outgoing
@@ -273,6 +274,11 @@ class Topic:
             connection.push(frame)
         except (ConnectionClosed, StateError):  # or too much for one that is not accepted yet
             self._keeper.leave(subscription)
+            return False
+        except Exception:  # of a transport; the others are told all the same
+            logger.exception("%s cannot be told what is published", connection.id)
+            self._keeper.leave(subscription)
+            connection.close(closecodes.INTERNAL_ERROR, "internal error")
             return False
         return True
 

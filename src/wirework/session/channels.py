@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..binding.depends import Store
@@ -130,17 +132,18 @@ class Visits:
             allowed = await self._admit(channel, Visit(channel, parameters), command)
             said = token.info if allowed.info is None else allowed.info
             info = None if said is None else self._channels.json.encode(said)
-            subscription = await hub.subscribe(
-                name,
-                channel.family.rules,
-                ws,
-                self._channels.member_of(ws, info),
-                since=command.since,
-                must_recover=command.must_recover,
-                value=allowed.data,
-                id=command.id,
-                ttl=_ttl(token),
-            )
+            async with self._room(channel):
+                subscription = await hub.subscribe(
+                    name,
+                    channel.family.rules,
+                    ws,
+                    self._channels.member_of(ws, info),
+                    since=command.since,
+                    must_recover=command.must_recover,
+                    value=allowed.data,
+                    id=command.id,
+                    ttl=_ttl(token),
+                )
         finally:
             self._arriving.discard(name)
         subscription.visit = Visit(channel, parameters)
@@ -187,15 +190,22 @@ class Visits:
         result: Any = True
         if channel.family.token is None or channel.family.may_subscribe is not None:
             result = await self._ask(channel.family.may_subscribe, visit, command.body)
-        limit = channel.family.max_subscribers
-        if limit is not None:
-            # Those who are just coming in here are not at the broker yet.
-            here = self._channels.hub.local_count(channel.name)
-            if max(here, await channel.subscriber_count()) >= limit:
-                raise Reject("full", f"at most {limit} at a time")
         if isinstance(result, Allow):
             return result
         return Allow(None if result is True else result)
+
+    @asynccontextmanager
+    async def _room(self, channel: NamedChannel[Any]) -> AsyncIterator[None]:
+        """Let one after the other come in where there is a limit, so that each is counted."""
+        limit, hub = channel.family.max_subscribers, self._channels.hub
+        if limit is None:
+            yield
+            return
+        async with hub.turn(channel.name):
+            here = hub.local_count(channel.name)
+            if max(here, await channel.subscriber_count()) >= limit:
+                raise Reject("full", f"at most {limit} at a time")
+            yield
 
     async def _unsubscribe(self, command: Unsubscribe) -> None:
         subscription = self._subscription(command.channel)

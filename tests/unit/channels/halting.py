@@ -93,6 +93,10 @@ class Halting(MemoryBroker):
         await super().leave(channel, member)
         await self._after("leave")
 
+    async def count(self, channel: str) -> tuple[int, int]:
+        await self._before("count", channel)
+        return await super().count(channel)
+
     async def members(self, channel: str) -> Roll:
         await self._before("members", channel)
         roll = await super().members(channel)

@@ -691,3 +691,28 @@ async def test_a_consumer_knows_of_gaps() -> None:
 
 async def test_a_channel_with_rules_of_its_own_keeps_nothing_by_default() -> None:
     assert Rules() == ("stream", None, "close", None)
+
+
+@pytest.mark.parametrize("count", [4, 100], ids=["at once", "in turns"])
+async def test_a_connection_that_cannot_be_written_to_is_ended_and_the_others_get_everything(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running() as hub:
+        peers = [(await arriving(hub, PLAIN))[0] for _ in range(count)]
+        broken = peers[1].line.connection
+        push = type(broken).push
+
+        def breaking(connection: Any, frame: Any) -> None:
+            if connection is broken:
+                raise OSError("gone oddly")
+            push(connection, frame)
+
+        monkeypatch.setattr(type(broken), "push", breaking)
+        for number in range(5):
+            await publish(hub.broker, PLAIN, number)
+        await settle(40)
+        for peer in peers:
+            peer.read()
+        assert peers[1].texts == []
+        assert not broken.is_open
+        assert all(each.texts == [0, 1, 2, 3, 4] for each in peers if each is not peers[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import msgspec
@@ -257,6 +258,19 @@ async def test_nobody_slips_past_the_limit_by_coming_at_the_same_time(presence: 
             send(ws, message("channel.subscribe", {"channel": "a"}, id=1))
         types = {(await ws.receive_json())["type"] for ws in (first, second)}
         assert types == {"channel.subscribed", "error"}
+
+
+async def test_nobody_slips_past_the_limit_while_the_broker_counts() -> None:
+    broker = Halting()
+    broker.turns = 5
+    app = desk_app(broker=broker)
+    app.channel("a", max_subscribers=2, presence=True).on_subscribe(lambda: True)
+    async with TestClient(app) as client, AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(client_of(client)) for _ in range(8)]
+        for ws in peers:
+            send(ws, message("channel.subscribe", {"channel": "a"}, id=1))
+        types = [(await ws.receive_json())["type"] for ws in peers]
+        assert types.count("channel.subscribed") == 2
 
 
 # --- on_publish ---------------------------------------------------------------------------------
