@@ -22,6 +22,7 @@ from ..brokers.base import Broker, Page
 from ..commands import Id, Joined, Left, Output, Subscribed, Unsubscribed
 from ..connection import Connection
 from ..errors import BrokerUnavailable, ConnectionClosed, Reject
+from ..outbox import Outgoing
 from ..publications import Member, Message, Position, Publication
 from ..websocket import WebSocket
 from .attendance import Attendance
@@ -176,10 +177,12 @@ class Hub:
         value: Any = None,
         id: Id | None = None,
         ttl: float | None = None,
+        greeting: Outgoing | None = None,
     ) -> Subscription:
         """Subscribe a connection: tell it so, then what it has missed, then all that comes.
 
-        `value`, `id` and `ttl` are for the client, beside what it has missed.
+        `value`, `id` and `ttl` are for the client, beside what it has missed. `greeting` is a frame
+        that it gets right before all that.
 
         Raises:
             AlreadySubscribed: the connection is, or another task is about to do it.
@@ -208,6 +211,8 @@ class Hub:
                 raise Reject("unrecoverable", "what was missed is lost")
             if subscription.topic is None:
                 raise Reject("unsubscribed", "the subscription was ended before it began")
+            if greeting is not None:
+                ws.connection.push(greeting)
             self._go_live(subscription, page, Subscribed(name, None, recovered, (), value, id, ttl))
         except BaseException:
             self.leave(subscription)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ..errors import RegistrationError, Reject
 
-__all__ = ["MAX_NAME", "ChannelTemplate", "check_name"]
+__all__ = ["MAX_NAME", "ChannelTemplate", "UnfitName", "check_name"]
 
 MAX_NAME: Final = 255
 """Bytes of the longest name of a channel."""
@@ -21,6 +21,14 @@ _KINDS: Final[dict[str, tuple[str, type]]] = {
     "int": (r"0|-?[1-9][0-9]{0,17}", int),
     "uuid": (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", UUID),
 }
+
+
+class UnfitName(ValueError):
+    """Values of the right kinds that make no name of a channel; `flaw` says why."""
+
+    def __init__(self, text: str, flaw: str) -> None:
+        super().__init__(text)
+        self.flaw = flaw
 
 
 def check_name(name: str) -> None:
@@ -125,7 +133,8 @@ class ChannelTemplate:
 
         Raises:
             TypeError: one is missing, or there is none of that name.
-            ValueError: with them it is no name of this family.
+            ValueError: with them it is no name of this family; an `UnfitName` where their kinds
+                are right.
         """
         if values.keys() != self.parameters.keys():
             wanted = ", ".join(self.parameters) or "no parameters"
@@ -136,7 +145,9 @@ class ChannelTemplate:
         if flaw is None and self.match(name) != dict(values):
             flaw = "expected values that fit their kinds and have no colon"
         if flaw is not None:
-            raise ValueError(f"channel {self.text!r}: {flaw}, got {dict(values)!r}")
+            text = f"channel {self.text!r}: {flaw}, got {dict(values)!r}"
+            is_of_kind = all(isinstance(values[each], self.parameters[each]) for each in values)
+            raise UnfitName(text, flaw) if is_of_kind else ValueError(text)
         return name
 
     def overlaps(self, other: ChannelTemplate) -> bool:

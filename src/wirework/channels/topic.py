@@ -169,6 +169,14 @@ class Topic:
             if not group:
                 del self.groups[subscription.variant]
 
+    def regroup(self, subscription: Subscription) -> None:
+        """Tell a subscription what comes in the words that its connection has by now."""
+        is_live = self.is_live(subscription)
+        self._leave_group(subscription)
+        subscription.variant = variant_of(subscription.ws)
+        if is_live:
+            self.groups.setdefault(subscription.variant, {})[subscription] = None
+
     def _regroup(self) -> None:
         """See to it that the first of each group, who encodes for it, still speaks as it does.
 
@@ -180,9 +188,7 @@ class Topic:
                 own = variant_of(first.ws)
                 if own == variant:
                     break
-                self._leave_group(first)
-                first.variant = own
-                self.groups.setdefault(own, {})[first] = None
+                self.regroup(first)
 
     # --- publications ---------------------------------------------------------------------------
 

@@ -128,12 +128,14 @@ class Events:
     def shared(self, function: F) -> F:
         """Have connections share a session: `function` returns its channel, `board(id=id)`.
 
-        It is asked once, when the session begins, and decides who may take part: None and False
-        refuse, as does `Reject`, and the connection ends with 4403. Connections of the same
-        channel, on all workers, are one session. What a function returns or yields is published
-        there, with the name of the message as its key, and reaches everybody as an event of that
-        name, each once and in the same order. A `Reply`, None and errors are for the sender alone.
-        Who comes gets what the channel keeps: in mode "latest" the newest of each name.
+        It is asked once, when the session begins, and decides alone who may take part: None and
+        False refuse, as does `Reject`; the connection ends with 4403, and nothing that it has sent
+        is handled. The same goes for errors of `on_ready`. Connections of the same channel, on all
+        workers, are one session. What a function returns or yields is published there, with the
+        name of the message as its key, and reaches everybody as an event of that name, in the same
+        order, each once; in mode "latest" who reads slowly may get only the newest of each name. A
+        `Reply`, None and errors are for the sender alone. Who comes gets what the channel keeps: in
+        mode "latest" the newest of each name.
         """
         return self._add_hook("shared", function)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from .. import closecodes
 from ..binding.plan import Context, Plan
+from ..channels.names import UnfitName
 from ..commands import Authenticate, Call, Ping, Ready, Subscribed
 from ..errors import Close, Reject
 from ..handlers import call_plan, close_of, is_foreseen
@@ -33,7 +34,7 @@ _NO_PONG: Final = 3012
 class Beginning(ShortCalls):
     """The begin of a connection that speaks a dialect."""
 
-    __slots__ = ("_collected", "_greeting", "_heard", "is_begun")
+    __slots__ = ("_collected", "_greeting", "_heard", "is_begun", "is_settled", "is_turned_away")
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         super().__init__(endpoint, ws)
@@ -41,6 +42,10 @@ class Beginning(ShortCalls):
         waits = gate is not None and gate.waits_for_message and ws.identity is None
         self.is_begun = not (waits or dialect.one_call or dialect.greets)
         """Whether the message that must come first has come."""
+        self.is_settled = False
+        """Whether the hooks of the begin are done: what waits may be handled side by side."""
+        self.is_turned_away = False
+        """Whether nothing that the peer has sent is handled: it was not let in."""
         self._greeting: Any = _UNREAD
         """What `on_ready` has returned."""
         self._collected: list[Subscribed] | None = None
@@ -127,6 +132,7 @@ class Beginning(ShortCalls):
         if is_first and dialect.ping_interval is not None:
             clock = wheel()
             clock.watch(self, clock.now() + dialect.ping_interval)
+        self.is_settled = True
         for _ in range(min(len(ws.connection.inbox), self.endpoint.concurrency) * is_first):
             self.wake()
 
@@ -138,46 +144,60 @@ class Beginning(ShortCalls):
 
     async def _say_ready(self, id: Any, call: Call | None = None, *, is_told: bool = True) -> None:
         """Begin the session, the first time, and tell the peer what `on_ready` says."""
-        hooks, connection = self.endpoint.hooks, self.ws.connection
+        connection = self.ws.connection
         is_first = self._greeting is _UNREAD
-        is_greeting = is_first and self.endpoint.dialect.greets
-        is_corked = is_greeting or (is_first and hooks.shared is not None)
-        if is_greeting:
-            self._collected = []
+        is_corked = is_first and self.endpoint.dialect.greets
         if is_corked:
+            self._collected = []
             connection.cork()
-        frame, failure = None, None
+        frame, shared, failure = None, None, None
         try:
             if is_first:
-                self._greeting = None
-                await self._begin_session(call)
+                shared = await self._run_begin(call)
             if isinstance(self._greeting, Close):
                 raise self._greeting
             frame = self.say(self._ready(id)) if is_told else None
+            if shared is not None:
+                await shared.enter(frame)
+                self.shared = shared
         except Exception as error:
-            failure = error
+            frame, failure = None, error
         finally:
             self._collected = None
             if is_corked:
                 connection.uncork(None if frame is None else outgoing(frame))
         if failure is not None:
-            await self.fail(failure, Call(None, id=id))
-            if is_first and hooks.shared is not None:
-                self.ws.end(*_end_for(failure))
-        elif frame is not None and not is_corked and connection.is_open:
+            await self._fail_to_begin(failure, id, is_first=is_first)
+        elif frame is not None and not is_corked and shared is None and connection.is_open:
             await self.ws.send_frame(frame)
 
-    async def _begin_session(self, call: Call | None) -> None:
-        """Run `on_ready`, and enter the session that is shared with others, if there is one."""
+    async def _run_begin(self, call: Call | None) -> SharedSession | None:
+        """Run the hooks of the begin; return the session that is shared, if there is one."""
         hooks, shared = self.endpoint.hooks, None
+        self._greeting = None
         if hooks.shared is not None:
-            channel = await self._run_hook(hooks.shared)
+            try:
+                channel = await self._run_hook(hooks.shared)
+            except UnfitName as error:
+                raise Reject("bad_channel", f"channel: {error.flaw}") from None
             shared = SharedSession(self.ws, self.endpoint.dialect, channel)
         if hooks.ready is not None:
             self._greeting = await self._run_hook(hooks.ready, call)
-        if shared is not None and not isinstance(self._greeting, Close):
-            await shared.enter()
-            self.shared = shared
+        return shared
+
+    async def _fail_to_begin(self, error: Exception, id: Any, *, is_first: bool) -> None:
+        """Answer an error of the begin; it may be that the peer is not let in."""
+        is_end = await self.fail(error, Call(None, id=id))
+        if is_first and self.endpoint.hooks.shared is not None:
+            self._drop_all()
+            self.ws.end(*_end_for(error))
+        elif is_first and is_end:
+            self._drop_all()
+
+    def _drop_all(self) -> None:
+        """Handle nothing that the peer has sent: closing does not see to it if it has left."""
+        self.is_turned_away = True
+        self.ws.connection.inbox.clear()
 
     def _ready(self, id: Any) -> Ready:
         identity = self.ws.identity
@@ -203,6 +223,7 @@ class Beginning(ShortCalls):
         await self.fail(error, call)
         if self.is_begun:  # what the peer said before still holds
             return
+        self._drop_all()
         if not (is_mapped or is_foreseen(error)):
             self.ws.end(closecodes.INTERNAL_ERROR)
         elif isinstance(error, Reject) and error.code == "forbidden":
@@ -221,4 +242,6 @@ def _end_for(error: Exception) -> tuple[int, str]:
     """Return how a connection ends that cannot enter the session that it was to share."""
     if isinstance(error, Reject) and error.code == "unavailable":
         return closecodes.OVERLOADED, "try again"
+    if isinstance(error, Reject) and error.code == "bad_channel":
+        return closecodes.NOT_FOUND, "no such session"
     return (closecodes.FORBIDDEN, "forbidden") if is_foreseen(error) else close_of(error)

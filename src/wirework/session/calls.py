@@ -288,12 +288,11 @@ class Calls(ABC):
                 if isinstance(value, Reply):
                     self._raise_failure(value, call)
                 frame, then = self._outcome(value, call, said.number)
-                if self.ws.connection.is_ended:
-                    return None
+                is_over = self.ws.connection.is_ended
                 if frame is not None:
                     await self._deliver(frame)
-                    said.number += 1
-                if then is not None:
+                    said.number += not isinstance(frame, Update)
+                if is_over or then is not None:
                     return then
         except asyncio.CancelledError as error:
             raise stray(error) from error
@@ -321,14 +320,18 @@ class Calls(ABC):
         return True
 
     async def _deliver(self, frame: Frame | Update) -> None:
+        """Say it; an update also if the peer has left, but not after an end of ours."""
+        connection = self.ws.connection
         if not isinstance(frame, Update):
-            if self.ws.connection.is_open:
-                await self.ws.send_frame(frame)
+            answer: Frame | None = frame
+        elif connection.is_ended and not connection.by_peer:
             return
-        assert self.shared is not None
-        await self.shared.publish(frame)
-        if frame.answer is not None and self.ws.connection.is_open:
-            await self.ws.send_frame(frame.answer)
+        else:
+            assert self.shared is not None
+            await self.shared.publish(frame)
+            answer = frame.answer
+        if answer is not None and connection.is_open:
+            await self.ws.send_frame(answer)
 
     def _outcome(
         self, value: Any, call: Call, index: int | None = None
@@ -391,23 +394,27 @@ class Calls(ABC):
     def _is_debug(self) -> bool:
         return bool(self.ws.app.settings.debug)
 
-    async def fail(self, error: Exception, call: Call | None) -> None:
-        """Answer one message with an error; close where the dialect has no words for it."""
-        ws = self.ws
+    async def fail(self, error: Exception, call: Call | None) -> bool:
+        """Answer one message with an error; close where the dialect has no words for it.
+
+        Return whether the error ends the connection, which may have ended before.
+        """
+        ws, then = self.ws, None
         if is_own_end(ws, error):
-            return
+            return False
         try:
             frame, then = await self._apology(error, call or Call(None))
             if frame is not None and ws.connection.is_open:
                 await ws.send_frame(frame)
-            if then is not None:
-                raise then
         except Close as close:
-            ws.end(close.code, close.reason)
+            then = close
         except Exception as other:
             if not is_own_end(ws, other):
                 report(ws, other, self.endpoint.where)
-                ws.end(closecodes.INTERNAL_ERROR)
+                then = Close(closecodes.INTERNAL_ERROR)
+        if then is not None:
+            ws.end(then.code, then.reason)
+        return then is not None
 
     async def _apology(self, error: Exception, call: Call) -> tuple[Frame | None, Close | None]:
         """Return the frame that answers `error`, or raise `Close`."""

@@ -129,6 +129,9 @@ class MessageSession(Beginning):
         """Handle what has arrived since the acceptance; without one there is nothing more to do."""
         connection = self.ws.connection
         self._running = 0
+        self.is_settled = self.is_begun
+        if failure is not None:
+            self._drop_all()
         if not connection.is_accepted:
             await self._release_lasting(failure)
             self._finish()
@@ -146,7 +149,7 @@ class MessageSession(Beginning):
             self.cancel_handlers()
         if self._requests is not None and connection.is_ended:
             self._requests.end(connection.closed_error())
-        limit = self.endpoint.concurrency if self.is_begun else 1
+        limit = self.endpoint.concurrency if self.is_settled else 1
         has_work = connection.inbox or (connection.is_ended and not self._running)
         if has_work and self._running < limit:
             self._running += 1
@@ -268,7 +271,8 @@ class MessageSession(Beginning):
 
     async def _do_all(self, commands: Sequence[Command]) -> None:
         for command in commands:
-            if self.ws.connection.is_ended and not self.ws.connection.by_peer:
+            connection = self.ws.connection
+            if self.is_turned_away or (connection.is_ended and not connection.by_peer):
                 return
             await self._do(command)
 
@@ -305,7 +309,7 @@ class MessageSession(Beginning):
 
     async def _run_only_call(self, call: Call) -> None:
         """Run the one call of a connection; its handler takes the frames that follow."""
-        self.is_begun = True
+        self.is_begun = self.is_settled = True
         wheel().forget(self)
         self.listen()
         name = self.ws.query.get(self.endpoint.dialect.name_in_query or "", "")

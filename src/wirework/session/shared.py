@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from ..dialects.shared import SharedCodec
 from ..errors import BrokerUnavailable, ConnectionClosed, Reject, ValidationError
 from ..publications import Member, Message
 from ..types import Frame
-from ..websocket import WebSocket
+from ..websocket import WebSocket, outgoing
 
 __all__ = ["SharedSession", "Update"]
 
@@ -55,19 +56,28 @@ class SharedSession:
         self._member: Member = channel.family.host.member_of(ws)
         assert ws.codec is not None
         ws.codec = SharedCodec(ws.codec, dialect, channel.family.host.json, channel.name)
+        mine = channel.family.host.hub.subscriptions(ws.connection).get(channel.name)
+        if mine is not None and mine.topic is not None:  # by a hook that ran before
+            mine.topic.regroup(mine)
 
-    async def enter(self) -> None:
-        """Tell the client what is kept, then all that comes.
+    async def enter(self, greeting: Frame | None) -> None:
+        """Tell the client the greeting, if there is one, what is kept, then all that comes.
 
         Raises:
             Reject: channels are out of order.
         """
         hub, family = self._channel.family.host.hub, self._channel.family
         name, ws = self._channel.name, self._ws
+        frame = None if greeting is None else outgoing(greeting)
         try:
-            mine = await hub.subscribe(name, family.rules, ws, self._member, is_by_server=True)
+            mine = await hub.subscribe(
+                name, family.rules, ws, self._member, is_by_server=True, greeting=frame
+            )
         except AlreadySubscribed:  # by one of the other hooks
             mine = hub.subscriptions(ws.connection)[name]
+            if greeting is not None:
+                with suppress(ConnectionClosed):
+                    await ws.send_frame(greeting)
         except ConnectionClosed:  # what it had sent is handled all the same
             return
         except BrokerUnavailable:

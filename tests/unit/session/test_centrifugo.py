@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.unit.applications import Gate
 from tests.unit.dialects import official
 from wirework import App, Bearer, FirstMessage, History, RegistrationError, WebSocket
 from wirework.commands import Output
@@ -99,6 +100,24 @@ async def test_on_ready_takes_no_data_where_clients_greet_with_none() -> None:
 
         @live.on_ready
         async def ready(device: Device) -> None: ...
+
+
+async def test_a_refused_connect_ends_its_frame_though_the_client_has_left() -> None:
+    app, gate, done = App(), Gate(), list[str]()
+
+    async def verify(token: str) -> str | None:
+        await gate()
+        return None if token == "wrong" else token
+
+    live = app.events("/connection", dialect=Centrifugo(), auth=FirstMessage(verify))
+    live.on("note")(lambda: done.append("note"))
+    async with TestClient(app) as client, client.connect(PATH) as ws:
+        call = json.dumps({"id": 2, "rpc": {"method": "note", "data": {}}})
+        await ws.send_text("\n".join([greeting(token="wrong"), greeting(token="ada"), call]))
+        await gate.reached.wait()
+        ws.peer.close()
+        gate.open.set()
+    assert done == []
 
 
 # --- formats ------------------------------------------------------------------------------------

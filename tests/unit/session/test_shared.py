@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.applications import Gate
 from tests.unit.channels.halting import Halting
+from tests.unit.channels.listeners import settle
 from tests.unit.session.talk import User, login, message, send, user_of
 from wirework import (
     App,
@@ -300,8 +301,92 @@ async def test_where_calls_have_ids_they_are_answered_after_the_update() -> None
         {"type": "title", "id": 1},
         {"type": "count", "data": 0},
         {"type": "count", "data": 1},
-        {"type": "end", "id": 2, "data": {"count": 2}},
+        {"type": "end", "id": 2, "data": {"count": 0}},
     ]
+
+
+async def test_the_numbers_of_a_stream_are_those_of_what_its_sender_alone_is_told() -> None:
+    app, socket, _ = boards(Typed())
+
+    @socket.on("mixed")
+    async def mixed() -> AsyncIterator[Any]:
+        yield 1
+        yield Reply(2)
+        yield 3
+
+    async with TestClient(app) as client, client.connect("/boards/1") as ws:
+        send(ws, login(), message("mixed", id=7))
+        heard = [await ws.receive_json() for _ in range(5)]
+    assert heard[1:] == [
+        {"type": "mixed", "data": 1},
+        {"type": "mixed", "id": 7, "seq": 0, "data": 2},
+        {"type": "mixed", "data": 3},
+        {"type": "end", "id": 7, "data": {"count": 1}},
+    ]
+
+
+# --- the end of the sender ------------------------------------------------------------------------
+
+
+def held_boards(work: Any) -> tuple[App, Gate]:
+    """Return an application with a function that returns and one that yields behind a gate."""
+    app, socket, _ = boards()
+    gate = Gate()
+
+    @socket.on("returned")
+    async def returned(ws: WebSocket) -> str:
+        await gate()
+        await work(ws)
+        return "done"
+
+    @socket.on("yielded")
+    async def yielded(ws: WebSocket) -> AsyncIterator[str]:
+        await gate()
+        await work(ws)
+        yield "done"
+        yield "never"
+
+    return app, gate
+
+
+@pytest.mark.parametrize("name", ["returned", "yielded"])
+async def test_what_a_function_says_after_its_sender_has_left_still_counts(name: str) -> None:
+    async def work(ws: WebSocket) -> None: ...
+
+    app, gate = held_boards(work)
+    async with TestClient(app) as client, entered(client, "ada") as ada:
+        async with entered(client, "ben") as ben:
+            await say(ben, name)
+            await gate.reached.wait()
+            ben.peer.close()
+            gate.open.set()
+        assert await ada.receive_json() == {"state": name, "data": "done"}
+        await ada.assert_silent()
+
+
+@pytest.mark.parametrize("name", ["returned", "yielded"])
+async def test_what_a_function_says_after_our_own_end_is_dropped(name: str) -> None:
+    async def work(ws: WebSocket) -> None:
+        await ws.close(4000)
+
+    app, gate = held_boards(work)
+    gate.open.set()
+    async with TestClient(app) as client, entered(client, "ada") as ada:
+        async with entered(client, "ben") as ben:
+            await say(ben, name)
+            await ben.assert_closed(4000)
+        await ada.assert_silent()
+
+
+async def test_what_a_function_says_after_its_sender_was_expelled_is_dropped() -> None:
+    app, gate = held_boards(lambda ws: ws.app.expel("board:1", User("ben")))
+    gate.open.set()
+    async with TestClient(app) as client, entered(client, "ada") as ada:
+        async with entered(client, "ben") as ben:
+            await say(ben, "returned")
+            assert (await ben.receive_json())["state"] == "channel.unsubscribed"
+            await ben.assert_closed(4403)
+        await ada.assert_silent()
 
 
 # --- who takes part -------------------------------------------------------------------------------
@@ -411,6 +496,233 @@ async def test_one_that_another_hook_has_subscribed_is_told_everything_once() ->
         await app.expel("board:1")
         await ada.receive_json()
         await ada.assert_closed(4403)
+
+
+async def test_one_that_was_subscribed_before_is_told_in_the_words_of_its_session() -> None:
+    app, socket, board = boards()
+    board.on_subscribe(lambda: True)
+    app.events("/plain", dialect=State())
+
+    @socket.on_connect
+    async def enter(ws: WebSocket, id: str) -> None:
+        await ws.accept()
+        await board(id=id).subscribe(ws)
+
+    async with TestClient(app) as client, client.connect("/plain") as plain:
+        await say(plain, "channel.subscribe", channel="board:1")
+        assert (await plain.receive_json())["state"] == "channel.subscribed"
+        async with client.connect("/boards/1") as ada:
+            await ada.send_json({"token": "ada"})
+            assert (await ada.receive_json())["state"] == "channel.subscribed"
+            assert await ada.receive_json() == INITIALISED
+            for title in ("Sea", "Salt"):
+                await say(ada, "title", title=title)
+                assert await titled(ada) == title
+                assert (await plain.receive_json())["state"] == "channel.publication"
+
+
+# --- who is not let in ----------------------------------------------------------------------------
+
+
+def guarded(
+    answer: Any, *, concurrency: int = 1, is_open: bool = False, broker: Any = None, **hooks: Any
+) -> tuple[App, Gate, list[str]]:
+    """Return an application whose `shared` waits for a gate, and what its function has done."""
+    app = App() if broker is None else App(broker=broker)
+    gate, done = Gate(), list[str]()
+    board = app.channel("board", mode="latest")
+    auth: dict[str, Any] = {} if is_open else {"auth": FirstMessage(user_of)}
+    socket = app.events("/", dialect=State(), concurrency=concurrency, **auth)
+
+    @socket.shared
+    async def judge() -> Any:
+        await gate()
+        if isinstance(answer, Exception):
+            raise answer
+        return board() if answer else None
+
+    @socket.on("title")
+    async def title() -> str:
+        done.append("title")
+        return "Sea"
+
+    for name, hook in hooks.items():
+        getattr(socket, name)(hook)
+    return app, gate, done
+
+
+async def leave_early(app: App, gate: Gate, *, is_open: bool = False) -> None:
+    """Say who it is and a title, and leave while `shared` is asked."""
+    async with TestClient(app) as client, client.connect("/") as ws:
+        if not is_open:
+            await ws.send_json({"token": "eve"})
+        await gate.reached.wait()
+        for _ in range(3):
+            await say(ws, "title")
+        ws.peer.close()
+        await settle()
+        gate.open.set()
+
+
+async def late() -> Close:
+    return Close(4000, "full")
+
+
+async def failing() -> None:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["token", "open"])
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize(
+    ("answer", "hooks"),
+    [
+        (Reject("not_invited"), {}),
+        (None, {}),
+        (True, {"on_ready": late}),
+        (True, {"on_ready": failing}),
+    ],
+    ids=["reject", "none", "on_ready closes", "on_ready fails"],
+)
+async def test_who_is_not_let_in_and_has_left_meanwhile_has_nothing_handled(
+    answer: Any, hooks: Any, concurrency: int, is_open: bool
+) -> None:
+    app, gate, done = guarded(answer, concurrency=concurrency, is_open=is_open, **hooks)
+    await leave_early(app, gate, is_open=is_open)
+    assert done == []
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_who_leaves_while_the_broker_is_away_has_nothing_handled(concurrency: int) -> None:
+    broker = Deaf()
+    broker.failing.add("subscribe")
+    app, gate, done = guarded(True, concurrency=concurrency, broker=broker)
+    await leave_early(app, gate)
+    assert done == []
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_updates_of_somebody_who_left_while_he_was_let_in_count(concurrency: int) -> None:
+    app, gate, done = guarded(True, concurrency=concurrency)
+    async with TestClient(app) as client:
+        async with client.connect("/") as ws:
+            await ws.send_json({"token": "eve"})
+            await gate.reached.wait()
+            await say(ws, "title")
+            ws.peer.close()
+            await settle()
+            assert done == []
+            gate.open.set()
+        (kept,) = await app.channel_named("board").history()
+        assert kept.data == "Sea"
+
+
+@pytest.mark.parametrize("what", ["on_ready", "on_connect", "token"])
+async def test_without_a_shared_session_too_who_is_not_let_in_has_nothing_handled(
+    what: str,
+) -> None:
+    app = App()
+    gate, done = Gate(), list[str]()
+
+    async def verify(token: str) -> User | None:
+        if what == "token":
+            await gate()
+        return await user_of(token)
+
+    auth: dict[str, Any] = {} if what == "on_connect" else {"auth": FirstMessage(verify)}
+    socket = app.events("/", dialect=State(), **auth)
+    socket.on("title")(lambda: done.append("title"))
+
+    @socket.on_connect
+    async def connect(ws: WebSocket) -> None:
+        await ws.accept()
+        if what == "on_connect":
+            await gate()
+            raise Reject("full")
+
+    @socket.on_ready
+    async def ready() -> Close:
+        await gate()
+        return Close(4000)
+
+    async with TestClient(app) as client, client.connect("/") as ws:
+        await ws.send_json({"token": "wrong" if what == "token" else "eve"})
+        await gate.reached.wait()
+        await ws.send_json({"token": "eve"})
+        await say(ws, "title")
+        ws.peer.close()
+        await settle()
+        gate.open.set()
+    assert done == []
+
+
+@pytest.mark.parametrize("path", ["a%3Ab", "x" * 300], ids=["colon", "too long"])
+@pytest.mark.parametrize("is_open", [False, True], ids=["token", "open"])
+async def test_a_path_that_cannot_be_a_channels_name_is_no_session(
+    path: str, is_open: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App()
+    board = app.channel("board:{id}", mode="latest")
+    auth: dict[str, Any] = {} if is_open else {"auth": FirstMessage(user_of)}
+    socket = app.events("/boards/{id}", dialect=State(), **auth)
+    socket.shared(lambda id: board(id=id))
+    async with TestClient(app) as client, client.connect(f"/boards/{path}") as ws:
+        if not is_open:
+            await ws.send_json({"token": "ada"})
+        assert (await ws.receive_json())["data"]["code"] == "bad_channel"
+        await ws.assert_closed(4404, "no such session")
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_value_of_another_kind_than_the_name_has_is_an_error_of_the_program(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+    board = app.channel("board:{id:int}", mode="latest")
+    socket = app.events("/boards/{id}", dialect=State())
+    socket.shared(lambda id: board(id=str(id)))
+    async with TestClient(app) as client, client.connect("/boards/1") as ws:
+        assert (await ws.receive_json())["data"]["code"] == "internal"
+        await ws.assert_closed(1011)
+    assert "expected values that fit their kinds" in caplog.text
+
+
+# --- the hooks of the begin -----------------------------------------------------------------------
+
+
+async def test_what_on_ready_sends_comes_before_the_beginning_however_much_it_is() -> None:
+    app, socket, board = boards()
+
+    @socket.on_ready
+    async def ready(ws: WebSocket) -> None:
+        for number in range(600):
+            await ws.send_event("item", number)
+
+    async with TestClient(app) as client, client.connect("/boards/1") as ws:
+        await board(id="1").publish({"title": "Sea"}, key="title")
+        await ws.send_json({"token": "ada"})
+        async with asyncio.timeout(5):
+            for number in range(600):
+                assert await ws.receive_json() == {"state": "item", "data": number}
+            assert await ws.receive_json() == INITIALISED
+            assert await titled(ws) == "Sea"
+
+
+async def test_what_on_ready_asks_is_answered_before_the_session_begins() -> None:
+    app, socket, board = boards(Typed())
+
+    @socket.on_ready
+    async def ready(ws: WebSocket) -> Any:
+        return await ws.request("theme", timeout=1.0)
+
+    async with TestClient(app) as client, client.connect("/boards/1") as ws:
+        await board(id="1").publish({"title": "Sea"}, key="title")
+        send(ws, login())
+        question = await ws.receive_json()
+        assert question["type"] == "theme"
+        send(ws, message("answer", "dark", ask=question["ask"]))
+        assert await ws.receive_json() == {"type": "ready", "data": "dark"}
+        assert await ws.receive_json() == {"type": "title", "data": {"title": "Sea"}}
 
 
 async def test_calls_wait_until_the_session_has_begun() -> None:
