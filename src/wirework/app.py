@@ -230,6 +230,11 @@ class App(ChannelHost, SessionHost, Router):
         return [(each.template.text, each.target) for each in self._table]
 
     @property
+    def has_streams(self) -> bool:
+        """Whether a route has the ways in for clients without WebSockets."""
+        return any(True for _ in self._fallbacks.table)
+
+    @property
     def secret_parameters(self) -> frozenset[str]:
         """Names of query parameters that carry credentials: logs must not show their values."""
         if self._secret_parameters is None:

@@ -19,6 +19,7 @@ from .channels.directory import Channels
 from .channels.hub import Hub
 from .channels.subscription import frame_of, variant_of
 from .json import JsonAdapter
+from .json.depth import plain
 from .mailboxes import Mailboxes
 from .publications import Message, Position, Publication
 from .security.identity import user_key
@@ -159,7 +160,7 @@ class ChannelHost:
             shown = [ws for ws in sockets if ws.conversation and ws.conversation.has_html]
             sockets = [ws for ws in sockets if ws not in shown]
             _show(shown, notice.data)
-        value = self.channels.json.decode(notice.data)
+        value = plain(self.channels.json).decode(notice.data)
         for (_, has_names), group in _by_dialect(sockets).items():
             try:
                 await broadcast(group, value, name=notice.name if has_names else "")

@@ -6,13 +6,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .types import ASGIApp, Message, Receive, Scope, SendMessage
 
 __all__ = ["Lifespan", "has_lifespan", "inner_lifespan", "serve_lifespan"]
 
 logger = logging.getLogger("wirework")
+
+_GRACE: Final = 5.0
+"""Seconds for the HTTP application to return once its lifespan is over."""
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 """`lifespan(app)`: an async context manager; a mapping that it yields becomes the scope's state."""
@@ -80,19 +83,32 @@ class _Inner:
         answer = await self._ask("startup")
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise RuntimeError(f"the HTTP application failed to start: {answer.get('message')}")
-        self._is_up = not self._task.done()
+        self._is_up = answer is not None
 
     async def stop(self) -> None:
         """Bring it down if it is up, and see its task end, which nobody else awaits."""
-        if self._is_up:
-            answer = await self._ask("shutdown")
-            if answer is not None and answer["type"] == "lifespan.shutdown.failed":
-                logger.error("the HTTP application failed to stop: %s", answer.get("message"))
-        else:
+        if not self._is_up:
             self._task.cancel()
-        await asyncio.wait([self._task])
-        if not self._task.cancelled():
-            self._task.exception()
+            await self._end()
+            return
+        answer = await self._ask("shutdown")
+        is_told = answer is not None and answer["type"] == "lifespan.shutdown.failed"
+        if answer is not None and is_told:
+            logger.error("the HTTP application failed to stop: %s", answer.get("message"))
+        error = await self._end()
+        if error is not None and not is_told:
+            logger.error("the lifespan of the HTTP application failed", exc_info=error)
+
+    async def _end(self) -> BaseException | None:
+        """See the task end, and return its error; one that goes on is cancelled."""
+        await asyncio.wait([self._task], timeout=_GRACE)
+        if not self._task.done():
+            logger.warning("the HTTP application goes on after its lifespan: it is cancelled")
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_GRACE)
+        if not self._task.done() or self._task.cancelled():
+            return None
+        return self._task.exception()
 
     async def _run(self) -> None:
         await self._app(self.scope, self._to_app.get, self._from_app.put)
@@ -104,5 +120,6 @@ class _Inner:
         if answer.done():
             return answer.result()
         answer.cancel()
-        logger.debug("the HTTP application has no lifespan")
+        if not self._is_up:
+            logger.debug("the HTTP application has no lifespan")
         return None

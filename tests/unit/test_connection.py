@@ -40,7 +40,7 @@ import asyncio, os
 from tests.unit.applications import Line
 
 async def show():
-    print(Line().connection.id, flush=True)
+    os.write(1, f"{Line().connection.id}\n".encode())  # at once: two processes write
 
 child = os.fork()
 asyncio.run(show())

@@ -10,6 +10,7 @@ import pytest
 import starlette.testclient
 from fastapi import FastAPI, Request
 
+import wirework.lifespan
 from wirework import App, WebSocket
 from wirework.testing import HandshakeRefused, TestClient
 
@@ -139,6 +140,47 @@ async def test_an_http_application_that_fails_to_stop_is_logged(
         pass
     assert "the HTTP application failed to stop" in caplog.text
     assert "still busy" in caplog.text
+
+
+async def test_an_http_application_that_goes_on_after_its_lifespan_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(wirework.lifespan, "_GRACE", 0.01)
+    ends: list[str] = []
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            while True:
+                said = await receive()
+                await send({"type": f"{said['type']}.complete"})
+        finally:
+            ends.append(said["type"])
+
+    async with asyncio.timeout(10):
+        async with TestClient(App(http=endless)):
+            pass
+    assert ends == ["lifespan.shutdown"]
+    assert caplog.messages == ["the HTTP application goes on after its lifespan: it is cancelled"]
+
+
+@pytest.mark.parametrize("said", [None, "lifespan.shutdown.complete"], ids=["silent", "complete"])
+async def test_an_http_application_that_raises_when_it_stops_is_logged(
+    said: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if said is not None:
+            await send({"type": said})
+        raise ValueError("still busy")
+
+    with caplog.at_level("DEBUG", "wirework"):
+        async with TestClient(App(http=broken)):
+            pass
+    assert "the lifespan of the HTTP application failed" in caplog.messages
+    assert "ValueError: still busy" in caplog.text
+    assert "the HTTP application has no lifespan" not in caplog.messages
 
 
 @pytest.mark.parametrize("phase", ["startup", "shutdown"])

@@ -11,6 +11,7 @@ from ..binding.signatures import LocalNames, local_names, name_of
 from ..brokers.base import Keep
 from ..errors import RegistrationError, StateError
 from ..json import JsonAdapter
+from ..json.depth import plain
 from ..publications import Member, Message, Position, Publication
 from ..security.jwt import Jwt
 from ..websocket import WebSocket
@@ -78,7 +79,9 @@ class Channel(Generic[T]):
     """
 
     decode: Callable[[bytes], Any]
-    """Makes what was published of its JSON."""
+    """Makes what a client publishes of its JSON, which `max_json_depth` limits."""
+    decode_published: Callable[[bytes], Any]
+    """Makes what was published of its JSON, as deep as the parser goes."""
 
     def __init__(
         self,
@@ -123,7 +126,9 @@ class Channel(Generic[T]):
         """
         if self._host is not None:
             raise RegistrationError(self.where, "it belongs to another application")
-        self.decode = host.json.decoder(Any if self.model is None else self.model)
+        model = Any if self.model is None else self.model
+        self.decode = host.json.decoder(model)
+        self.decode_published = plain(host.json).decoder(model)
         for kind, (function, names) in self._functions.items():
             self._plans[kind] = host.compile_hook(self, function, kind, names)
         self._host = host
@@ -290,7 +295,7 @@ class NamedChannel(Generic[T]):
         family = self.family
         said = encoded(data, family.host.json)
         if family.model is not None and type(data) is not family.model:
-            family.decode(said)
+            family.decode_published(said)
         return said
 
     async def history(
@@ -337,7 +342,7 @@ class NamedChannel(Generic[T]):
 
     def received(self, publication: Publication) -> Received[T]:
         """Return a publication with its data decoded."""
-        return Received(publication, self.family.decode(publication.message.data))
+        return Received(publication, self.family.decode_published(publication.message.data))
 
     async def __aiter__(self) -> AsyncIterator[Received[T]]:
         """Give the server's own code what is published from now on, by whomever.

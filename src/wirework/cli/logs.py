@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import io
 import logging
+import os
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from typing import Final, TextIO, cast
@@ -21,6 +23,9 @@ _END: Final = 2.0
 class Backlog(io.TextIOBase):
     """A stream whose writer never waits: what it writes is kept until the real one takes it.
 
+    A process that is forked from this one has no such thread: there writers write to the real one
+    themselves, and wait for it. What waited at the fork is said here alone.
+
     Args:
         stream: the real one, which a thread writes to.
         room: characters that may wait; lines beyond them are lost, and their number is said
@@ -30,11 +35,16 @@ class Backlog(io.TextIOBase):
     def __init__(self, stream: TextIO, room: int = _ROOM) -> None:
         self.stream = stream
         self._free = room
+        self._is_direct = False
+        self._begin()
+        _backlogs.add(self)
+        threading.Thread(target=self._carry, name="wirework-log", daemon=True).start()
+
+    def _begin(self) -> None:
         self._lost = 0
         self._waiting: deque[str] = deque()
         self._changed = threading.Condition()
         self._is_idle = True
-        threading.Thread(target=self._carry, name="wirework-log", daemon=True).start()
 
     def isatty(self) -> bool:
         """Whether the real one is a terminal."""
@@ -46,6 +56,10 @@ class Backlog(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Take a text, or count it as lost."""
+        if self._is_direct:
+            self.stream.write(text)
+            self.stream.flush()
+            return len(text)
         with self._changed:
             if len(text) > self._free:
                 self._lost += 1
@@ -59,6 +73,11 @@ class Backlog(io.TextIOBase):
         """Wait until everything was written, but no longer than that."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_idle and not self._waiting, seconds)
+
+    def go_direct(self) -> None:
+        """Let writers write to the real one: this is a fork, and the thread is not in it."""
+        self._begin()  # anew: the thread may have held the lock, and does so for ever here
+        self._is_direct = True
 
     def _carry(self) -> None:
         unsaid = 0
@@ -77,8 +96,20 @@ class Backlog(io.TextIOBase):
             try:
                 self.stream.write(text)
                 self.stream.flush()
-            except (OSError, ValueError):  # a full disk, a pipe without a reader, a closed file
+            except Exception:  # a full disk, a pipe without a reader, whatever a stream may raise
                 unsaid = lost + 1
+
+
+_backlogs: Final[weakref.WeakSet[Backlog]] = weakref.WeakSet()
+
+
+def _go_direct() -> None:
+    for backlog in _backlogs:
+        backlog.go_direct()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_go_direct)
 
 
 def write_in_a_thread() -> None:

@@ -181,11 +181,14 @@ def _forgets_tickets(app: App) -> bool:
 
 def _check_broker(app: Any, options: Options) -> None:
     channels = getattr(app, "channels", None)
-    if options.workers == 1 or not isinstance(channels, Channels):
+    if options.workers == 1 or not isinstance(channels, Channels) or channels.hub.broker.is_shared:
         return
-    if len(channels) and not channels.hub.broker.is_shared:
+    known = "channels" if len(channels) else ""
+    if not known and getattr(app, "has_streams", False):
+        known = "HTTP streams"
+    if known:
         raise RunError(
-            "the broker memory:// knows the channels of one process alone, and each worker is one;"
+            f"the broker memory:// knows the {known} of one process alone, and each worker is one;"
             " leave out --workers, or set broker, such as WIREWORK_BROKER=redis://..."
         )
 

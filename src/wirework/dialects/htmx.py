@@ -17,6 +17,7 @@ from ..closecodes import GOING_AWAY, INTERNAL_ERROR, MEANINGS, NORMAL, OVERLOADE
 from ..commands import Call, Command, Disconnect, Event, Failure, Output, Result
 from ..errors import MalformedMessage, WrongFrame
 from ..json import JsonAdapter
+from ..json.depth import plain
 from ..publications import Message, Publication
 from ..types import Body, Frame
 from .base import Codec, Dialect
@@ -156,7 +157,7 @@ class _HtmxCodec:
 
     def _published(self, message: Message) -> object:
         """Return what a publication shows: HTML where the server made it, else a text."""
-        value = self._json.decode(message.data)
+        value = plain(self._json).decode(message.data)
         if not message.is_html:
             return value
         place = {name: value.get(name) for name in ("target", "swap", "select")}

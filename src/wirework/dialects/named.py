@@ -22,6 +22,7 @@ from ..closecodes import (
 from ..commands import Call, Command, Disconnect, Event, Failure, Output, Ping, Pong, Result
 from ..errors import MalformedMessage, WrongFrame
 from ..json import JsonAdapter
+from ..json.depth import plain
 from ..types import Body, Frame
 from .base import Codec, Dialect
 from .problems import kind_of, text_of
@@ -83,7 +84,7 @@ class _NamedCodec:
     def _value(self, value: object) -> str:
         frame = self._json.encode(value).decode()
         if frame.startswith(_SUSPECT) or isinstance(value, msgspec.Raw):
-            said = self._json.decode(frame)
+            said = plain(self._json).decode(frame)
             if _is_alone("error", said) or _is_alone("__pp", said):
                 raise TypeError(_RESERVED.format(*said))
         return frame

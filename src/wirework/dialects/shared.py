@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from ..commands import Command, Event, Output, Subscribed
 from ..json import JsonAdapter
+from ..json.depth import plain
 from ..publications import Publication
 from ..types import Frame
 from .base import Codec, Dialect
@@ -29,7 +30,7 @@ class SharedCodec:
         self.variant: Hashable = ("shared", channel, codec.variant)
         self._codec = codec
         self._reserved = dialect.reserved
-        self._json = json
+        self._json = plain(json)
         self.channel = channel
 
     def decode(self, frame: Frame) -> Sequence[Command]:

@@ -9,12 +9,14 @@ from typing import Any, Final, TypeVar, overload
 from ..errors import MalformedMessage
 from .base import JsonAdapter
 
-__all__ = ["Shallow", "is_deeper"]
+__all__ = ["Shallow", "is_deeper", "plain"]
 
 T = TypeVar("T")
 
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_STRING_BYTES: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# The closing quote may be missing: a string without an end is looked through once, and not from
+# each quote in it.
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_STRING_BYTES: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET: Final = re.compile(r"[\[{\]}]")
 _BRACKET_BYTES: Final = re.compile(rb"[\[{\]}]")
 _OPENING: Final = frozenset(["[", "{", b"[", b"{"])
@@ -28,12 +30,15 @@ class Shallow:
         depth: arrays and objects inside each other that are taken; `[]` has 1.
     """
 
+    json: JsonAdapter
+    """The other one."""
+
     def __init__(self, json: JsonAdapter, depth: int) -> None:
         self.name = json.name
         self.encode = json.encode
         self.convert = json.convert
         self.converter = json.converter
-        self._json = json
+        self.json = json
         self._depth = depth
 
     @overload
@@ -48,11 +53,11 @@ class Shallow:
     def decode(self, data: bytes | str, type: Any = Any) -> Any:
         """Return what `data` says, as a `type`; see `JsonAdapter.decode`."""
         self._check(data)
-        return self._json.decode(data, type)
+        return self.json.decode(data, type)
 
     def decoder(self, type: Any) -> Callable[[bytes | str], Any]:
         """Return `decode` for one type, compiled; see `JsonAdapter.decoder`."""
-        decode, check = self._json.decoder(type), self._check
+        decode, check = self.json.decoder(type), self._check
 
         def decode_shallow(data: bytes | str) -> Any:
             check(data)
@@ -63,6 +68,11 @@ class Shallow:
     def _check(self, data: bytes | str) -> None:
         if len(data) > self._depth and is_deeper(data, self._depth):
             raise MalformedMessage("not readable as JSON: nested too deeply")
+
+
+def plain(json: JsonAdapter) -> JsonAdapter:
+    """Return the adapter without a limit, for what the server itself said."""
+    return json.json if isinstance(json, Shallow) else json
 
 
 def is_deeper(data: bytes | str, depth: int) -> bool:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
+from typing import Final
 
 from .redis_client import client_of
 
 __all__ = ["RedisTickets"]
+
+_MARGIN: Final = 60_000
+"""Milliseconds that a ticket is remembered after its end, for processes whose clocks are late."""
 
 
 class RedisTickets:
@@ -14,6 +19,9 @@ class RedisTickets:
 
     A server that forgets under memory pressure (`maxmemory-policy`) lets tickets be used again
     within their 30 seconds.
+
+    Each is remembered for a minute more than it is good for, so the clocks of the processes may
+    differ by up to a minute; that of the Redis server does not matter.
 
     Args:
         url: `redis://[[user]:password@]host[:port][/db]`, `rediss://` with TLS, `unix://path`.
@@ -36,8 +44,8 @@ class RedisTickets:
         Raises:
             RedisError: the server does not answer, and the ticket may be used or not.
         """
-        end = math.ceil(until * 1000)
-        return bool(await self._redis.set(self._prefix + id, "1", nx=True, pxat=end))
+        left = max(1, math.ceil((until - time.time()) * 1000)) + _MARGIN
+        return bool(await self._redis.set(self._prefix + id, "1", nx=True, px=left))
 
     async def close(self) -> None:
         """End the connections; the next call makes new ones."""

@@ -16,6 +16,7 @@ from ..binding.plan import Context, Plan
 from ..commands import Call, Ended, Failure, Id, Output, Result
 from ..errors import Close, ConnectionClosed, MalformedMessage, Reject, ValidationError
 from ..handlers import call_plan, close_of, is_foreseen, is_own_end, report, stray
+from ..json.depth import plain
 from ..replies import Reply
 from ..security.buckets import Bucket, burst_of
 from ..security.credentials import ExpiredCredentials
@@ -378,7 +379,7 @@ class Calls(ABC):
 
     def _selected(self, reply: Reply) -> Any:
         json = self.ws.app.json
-        fields = json.decode(json.encode(reply.body))
+        fields = plain(json).decode(json.encode(reply.body))
         if not isinstance(fields, dict):
             raise TypeError(f"include and exclude need an object, got {type(reply.body).__name__}")
         wanted = fields.keys() if reply.include is None else reply.include

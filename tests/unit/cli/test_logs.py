@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import logging
 import os
 import re
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO, cast
+
+import pytest
 
 from wirework.cli.logs import Backlog
 
@@ -26,6 +29,45 @@ for number in range(1000):
     logging.getLogger("a").error("a%d", number)
     logging.getLogger("b").warning("b%d", number)
 logging.getLogger("b").info("never")
+"""
+
+CHILDREN = """
+import logging, multiprocessing, os, signal, sys, threading
+from concurrent.futures import ProcessPoolExecutor
+from wirework.cli import logs
+logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+logs.write_in_a_thread()
+signal.alarm(50)  # for a child that hangs, too
+
+def say(text):
+    logging.info(text)
+
+def fork():
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        say("child")
+        sys.exit()
+    os.waitpid(child, 0)
+
+def fork_while_the_log_is_busy():
+    is_held, is_over = threading.Event(), threading.Event()
+    def hold():
+        with logging.root.handlers[0].stream._changed:
+            is_held.set()
+            is_over.wait()
+    threading.Thread(target=hold).start()
+    is_held.wait()
+    fork()
+    is_over.set()
+
+def pool():
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
+        executor.submit(say, "child").result()
+
+{kind}()
+say("parent")
 """
 
 
@@ -98,3 +140,42 @@ def test_handlers_with_a_stream_of_their_own_keep_it() -> None:
     )
     assert ended.stdout == "/dev/null\n"
     assert logging.lastResort is not None
+
+
+@pytest.mark.parametrize("kind", ["fork", "fork_while_the_log_is_busy", "pool"])
+def test_a_forked_child_says_its_own_lines(kind: str) -> None:
+    script = CHILDREN.replace("{kind}", kind)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stderr.splitlines() == ["child", "parent"]
+
+
+class Moody(io.StringIO):
+    """A stream that fails once, in a way that no stream should."""
+
+    has_failed = False
+
+    def write(self, text: str) -> int:
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("reentrant call")
+        return super().write(text)
+
+
+def test_a_stream_that_fails_in_whatever_way_is_tried_again() -> None:
+    stream = Moody()
+    backlog = Backlog(stream)
+    backlog.write("gone\n")
+    backlog.drain(5)
+    backlog.write("here\n")
+    backlog.drain(5)
+    assert stream.getvalue() == "here\n1 lines of the log were lost: nobody took them\n"
+
+
+def test_a_backlog_that_is_forked_writes_by_itself() -> None:
+    stream = io.StringIO()
+    backlog = Backlog(stream)
+    backlog.go_direct()
+    assert backlog.write("a line\n") == 7
+    assert stream.getvalue() == "a line\n"

@@ -98,6 +98,15 @@ ALONE = {
         "@app.ws('/x')\ndef say(text: str) -> str: ...\n",
         "each worker remembers for itself which tickets were used",
     ),
+    "channels": (
+        "from wirework import App\napp = App()\napp.channel('chat')\n",
+        "memory:// knows the channels of one process alone",
+    ),
+    "streams": (
+        "from wirework import App\nfrom wirework.dialects import Centrifugo\n"
+        "app = App()\napp.events('/connection', dialect=Centrifugo())\n",
+        "memory:// knows the HTTP streams of one process alone",
+    ),
 }
 
 

@@ -10,10 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wirework import App, MalformedMessage, ValidationError
-from wirework.dialects import Typed
+from tests.unit.channels.talking import User, client_of, desk_app
+from tests.unit.dialects import official
+from wirework import App, History, MalformedMessage, Reply, ValidationError
+from wirework.brokers.base import Message
+from wirework.commands import Event
+from wirework.dialects import Centrifugo, Htmx, NamedSockets, Typed
+from wirework.dialects.shared import SharedCodec
 from wirework.json import JsonAdapter, adapter_of
-from wirework.json.depth import Shallow, is_deeper
+from wirework.json.depth import Shallow, is_deeper, plain
+from wirework.publications import Publication
 from wirework.testing import TestClient
 
 VALUES = st.recursive(
@@ -37,6 +43,15 @@ def test_depth_is_counted_as_a_parser_counts_it(value: Any, depth: int, is_bytes
     text = json.dumps(value, ensure_ascii=False)
     data = text.encode() if is_bytes else text
     assert is_deeper(data, depth) == (depth_of(value) > depth)
+
+
+@pytest.mark.parametrize("end", ["", "\\"], ids=["quote", "backslash"])
+@pytest.mark.parametrize("is_bytes", [False, True])
+def test_a_string_without_an_end_is_looked_through_once(end: str, is_bytes: bool) -> None:
+    text = "[" * 8 + '"' + '[\\"' * (512 * 1024 // 3) + end
+    data = text.encode() if is_bytes else text
+    assert not is_deeper(data, 8)
+    assert is_deeper(data, 7)
 
 
 @given(st.text('[]{}"\\a') | st.binary(), st.integers(1, 6))
@@ -87,3 +102,86 @@ async def test_the_setting_counts_for_every_dialect_and_the_connection_lives_on(
             assert (await ws.receive_json())["code"] == "malformed"
             await ws.send_text('{"type": "move", "id": 1, "data": {"to": [[1]]}}')
             assert (await ws.receive_json())["data"] == [[1]]
+
+
+# --- what the server says -------------------------------------------------------------------------
+
+DEEP = [[[[[[1]]]]]]
+
+
+class Board(msgspec.Struct):
+    cells: Any
+
+
+def test_the_adapter_inside_has_no_limit() -> None:
+    json = adapter_of("stdlib")
+    assert plain(Shallow(json, 1)) is json
+    assert plain(json) is json
+
+
+async def test_what_the_server_publishes_may_be_deeper() -> None:
+    app = App(max_json_depth=4)
+    app.channel("feed", history=History())
+    board = app.channel("board", model=Board, history=History())
+    async with TestClient(app):
+        await app.publish("feed", DEEP)
+        await board().publish({"cells": DEEP})
+        assert [each.data for each in await app.channel_named("feed").history()] == [DEEP]
+        assert [each.data for each in await board().history()] == [Board(DEEP)]
+
+
+async def test_what_the_server_sends_to_a_user_may_be_deeper() -> None:
+    app = desk_app(max_json_depth=4)
+    async with TestClient(app) as client, client_of(client, "ada") as ws:
+        await app.publish_to_user(User("ada"), DEEP, name="news")
+        assert (await ws.receive_json())["data"] == DEEP
+
+
+async def test_an_answer_with_chosen_fields_may_be_deeper() -> None:
+    app = App(max_json_depth=4)
+
+    @app.ws("/x")
+    async def answer(text: str) -> Reply:
+        return Reply({"a": DEEP, "b": text}, include=["a"])
+
+    async with TestClient(app) as client, client.connect("/x") as ws:
+        await ws.send_text("hi")
+        assert await ws.receive_json() == {"a": DEEP}
+
+
+def test_codecs_say_what_is_deeper() -> None:
+    json = Shallow(adapter_of("msgspec"), 4)
+    said = Publication("c", Message(json.encode(DEEP), key="moved"))
+    shared = SharedCodec(Typed().open(json), Typed(), json, "c")
+    assert shared.encode(said) == '{"type":"moved","data":[[[[[[1]]]]]]}'
+    html = Publication("c", Message(json.encode({"html": "<b>x</b>", "more": DEEP}), is_html=True))
+    assert Htmx().open(json).encode(html) == "<b>x</b>"
+    event = Event({"error": DEEP, "more": 1})
+    assert NamedSockets().open(json).encode(event) == '{"error":[[[[[[1]]]]]],"more":1}'
+
+
+async def test_what_a_client_publishes_may_not() -> None:
+    app = App(max_json_depth=4)
+    app.events("/connection", dialect=Centrifugo())
+    feed = app.channel("feed", history=History())
+
+    @feed.on_subscribe
+    async def anybody() -> bool:
+        return True
+
+    @feed.on_publish
+    async def anything() -> bool:
+        return True
+
+    async with (
+        TestClient(app) as client,
+        client.connect("/connection/websocket", subprotocols=["centrifuge-protobuf"]) as ws,
+    ):
+        for first in ({"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "feed"}}):
+            await ws.send_bytes(official.command(first))
+            await ws.receive_bytes()
+        command = {"id": 3, "publish": {"channel": "feed", "data": DEEP}}
+        await ws.send_bytes(official.command(command))
+        [reply] = official.replies(await ws.receive_bytes())
+        assert reply["error"]["message"] == "not readable as JSON: nested too deeply"
+        assert await feed().history() == []
