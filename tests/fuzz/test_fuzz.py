@@ -42,7 +42,7 @@ def test_no_bytes_of_a_peer_break_the_native_transport(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", [(), ("--plain",)], ids=["guided", "plain"])
 def test_a_bug_is_found_and_told_with_the_frame_that_shows_it(
     how: tuple[str, ...], tmp_path: Path
@@ -54,7 +54,7 @@ def test_a_bug_is_found_and_told_with_the_frame_that_shows_it(
     assert "object has no attribute 'get'" in ended.stdout
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", [(), ("--plain",)], ids=["guided", "plain"])
 def test_a_bug_of_a_transport_is_found_and_told_with_the_bytes_that_show_it(
     how: tuple[str, ...], tmp_path: Path

@@ -40,7 +40,7 @@ import asyncio, os
 from tests.unit.applications import Line
 
 async def show():
-    os.write(1, f"{Line().connection.id}\n".encode())  # at once: two processes write
+    os.write(1, f"{Line().connection.id} ".encode())  # at once: two processes write
 
 child = os.fork()
 asyncio.run(show())

@@ -93,7 +93,8 @@ async def test_what_it_signs_itself_it_takes() -> None:
     verify = Jwt(**HS256, audience="chat", issuer="https://id.example", clock=lambda: NOW)
     identity = await verify(verify.encode({"sub": "ada"}, lifetime=9999))
     assert identity == Identity("ada", NOW + 9999 + 10)
-    assert jwt.decode(verify.encode({"sub": "a"}), SECRET, ["HS256"], audience="chat")["iss"]
+    token = verify.encode({"sub": "a"}, lifetime=9999)
+    assert jwt.decode(token, SECRET, ["HS256"], audience="chat")["iss"]
 
 
 async def test_claims_that_are_given_win_over_those_that_are_added() -> None:
