@@ -228,20 +228,19 @@ class _RouteWork:
     def add_hook(self, hook: EventHook) -> None:
         """Compile a hook of events."""
         assert self._endpoint is not None
-        hooks = self._endpoint.hooks
+        extra, body = {}, None
         if hook.kind in ("before", "after"):
-            extra = {**message_parameters(self.dialect), **self._own}
+            extra = message_parameters(self.dialect)
             extra |= after_parameters() if hook.kind == "after" else {}
-            plan = self._hook(hook.function, extra, hook.locals)
-            assert plan is not None
-            (hooks.before if hook.kind == "before" else hooks.after).append(plan)
-        else:
-            if hook.kind == "shared":
-                self._check_shared()
-            extra = self._at_the_end() if hook.kind == "disconnect" else {}
-            greets = hook.kind == "ready" and self.dialect.greets
-            body = self.dialect.body if greets else None
-            setattr(hooks, hook.kind, self._hook(hook.function, extra, hook.locals, body=body))
+        elif hook.kind == "disconnect":
+            extra = self._at_the_end()
+        elif hook.kind == "shared":
+            self._check_shared()
+        elif hook.kind == "ready" and self.dialect.greets:
+            body = self.dialect.body
+        plan = self._hook(hook.function, extra, hook.locals, body=body)
+        assert plan is not None
+        self._endpoint.add_hook(hook.kind, plan)
 
     def _user(self, *, optional: bool) -> dict[str, Extra]:
         if self.auth is None:

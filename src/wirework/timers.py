@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-__all__ = ["TICK", "Timed", "Wheel", "wheel"]
+__all__ = ["TICK", "PerLoop", "Timed", "Wheel", "wheel"]
+
+T = TypeVar("T")
 
 TICK = 0.25
 """Seconds between two turns of the wheel: deadlines are kept to within one turn."""
@@ -103,16 +105,26 @@ class Wheel:
             self.watch(member, due)
 
 
-_wheels: dict[asyncio.AbstractEventLoop, Wheel] = {}
+class PerLoop(Generic[T]):
+    """One thing for each event loop, made when first asked for; closed loops are forgotten."""
+
+    def __init__(self, make: Callable[[asyncio.AbstractEventLoop], T]) -> None:
+        self._make = make
+        self._found: dict[asyncio.AbstractEventLoop, T] = {}
+
+    def of(self, loop: asyncio.AbstractEventLoop) -> T:
+        """Return that of a loop."""
+        found = self._found.get(loop)
+        if found is None:
+            for old in [old for old in self._found if old.is_closed()]:
+                del self._found[old]
+            found = self._found[loop] = self._make(loop)
+        return found
+
+
+_wheels = PerLoop(Wheel)
 
 
 def wheel(loop: asyncio.AbstractEventLoop | None = None) -> Wheel:
     """Return the wheel of `loop`, or of the running one, which takes a system call to find."""
-    if loop is None:
-        loop = asyncio.get_running_loop()
-    found = _wheels.get(loop)
-    if found is None:
-        for old in [old for old in _wheels if old.is_closed()]:
-            del _wheels[old]
-        found = _wheels[loop] = Wheel(loop)
-    return found
+    return _wheels.of(asyncio.get_running_loop() if loop is None else loop)

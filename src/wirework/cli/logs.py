@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, TextIO, cast
 
-__all__ = ["Backlog", "write_in_a_thread"]
+__all__ = ["Spool", "write_in_a_thread"]
 
 _ROOM: Final = 4 * 1024 * 1024
 _END: Final = 2.0
 """Seconds at the end of the process for what waits."""
 
 
-class Backlog(io.TextIOBase):
+class Spool(io.TextIOBase):
     """A stream whose writer never waits: what it writes is kept until the real one takes it.
 
     A process that is forked from this one has no such thread: there writers write to the real one
@@ -37,7 +37,7 @@ class Backlog(io.TextIOBase):
         self._free = room
         self._is_direct = False
         self._begin()
-        _backlogs.add(self)
+        _spools.add(self)
         threading.Thread(target=self._carry, name="wirework-log", daemon=True).start()
 
     def _begin(self) -> None:
@@ -100,12 +100,12 @@ class Backlog(io.TextIOBase):
                 unsaid = lost + 1
 
 
-_backlogs: Final[weakref.WeakSet[Backlog]] = weakref.WeakSet()
+_spools: Final[weakref.WeakSet[Spool]] = weakref.WeakSet()
 
 
 def _go_direct() -> None:
-    for backlog in _backlogs:
-        backlog.go_direct()
+    for spool in _spools:
+        spool.go_direct()
 
 
 if hasattr(os, "register_at_fork"):
@@ -113,17 +113,17 @@ if hasattr(os, "register_at_fork"):
 
 
 def write_in_a_thread() -> None:
-    """Let all handlers that write to the process's output do so through a `Backlog`."""
-    backlogs = {stream: Backlog(stream) for stream in (sys.stderr, sys.stdout)}
+    """Let all handlers that write to the process's output do so through a `Spool`."""
+    spools = {stream: Spool(stream) for stream in (sys.stderr, sys.stdout)}
     for handler in _handlers():
-        backlog = backlogs.get(handler.stream)
-        if backlog is not None:
-            handler.setStream(cast(TextIO, backlog))
-    last = logging.StreamHandler(backlogs[sys.stderr])
+        spool = spools.get(handler.stream)
+        if spool is not None:
+            handler.setStream(cast(TextIO, spool))
+    last = logging.StreamHandler(spools[sys.stderr])
     last.setLevel(logging.WARNING)
     logging.lastResort = last  # what writes where nobody configured it
-    for backlog in backlogs.values():
-        atexit.register(backlog.drain, _END)
+    for spool in spools.values():
+        atexit.register(spool.drain, _END)
 
 
 def _handlers() -> Iterator[logging.StreamHandler[TextIO]]:

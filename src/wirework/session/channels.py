@@ -42,6 +42,7 @@ from ..handlers import call_plan, is_own_end, report
 from ..publications import Message
 from ..websocket import WebSocket
 from .endpoint import MessageEndpoint
+from .shared import unavailable
 
 if TYPE_CHECKING:
     from ..channels.directory import Channels
@@ -98,7 +99,7 @@ class Visits:
             raise Reject("unknown_channel", "there is no such channel") from None
         except BrokerUnavailable as error:
             logger.warning("%s: %s", command.channel, error.reason)
-            raise Reject("unavailable", "channels are out of order, try again") from None
+            raise unavailable() from None
 
     async def _do(self, command: ChannelCommand) -> None:
         if isinstance(command, Subscribe):

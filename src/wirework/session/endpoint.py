@@ -123,12 +123,12 @@ class MessageEndpoint:
         self._quick = dialect.quick(json) if is_plain else None
         self._json = json
         self._lanes: dict[type, Lane] = {}
-        self._demands: tuple[object, list[Plan]] | None = None
+        self._demanding: list[Plan] | None = None
 
     def add(self, name: str, function: Function) -> None:
         """Call `function` for messages called `name`."""
         self.functions[name] = function
-        self._demands = None
+        self._demanding = None
         self.has_turns |= function.after is not None
         if not function.is_free:
             return
@@ -137,6 +137,14 @@ class MessageEndpoint:
             call, lane = found
             self._lanes[call] = lane
             self._shortcut = None
+
+    def add_hook(self, kind: str, plan: Plan) -> None:
+        """Run a hook, of a kind that `Hooks` has, from now on."""
+        if kind in ("before", "after"):
+            getattr(self.hooks, kind).append(plan)
+        else:
+            setattr(self.hooks, kind, plan)
+        self._demanding = None
 
     @property
     def shortcut(self) -> Shortcut | None:
@@ -173,13 +181,9 @@ class MessageEndpoint:
     @property
     def demanding_plans(self) -> list[Plan]:
         """Those of its plans that read the handshake, or need something made; kept, as few do."""
-        hooks = self.hooks  # which are added to after it was made
-        single = (hooks.controller, hooks.connect, hooks.ready, hooks.shared, hooks.disconnect)
-        known = (*single, len(hooks.before), len(hooks.after))
-        if self._demands is None or self._demands[0] != known:
-            found = [plan for plan in self.plans if plan.readers or plan.dependencies]
-            self._demands = known, found
-        return self._demands[1]
+        if self._demanding is None:
+            self._demanding = [plan for plan in self.plans if plan.readers or plan.dependencies]
+        return self._demanding
 
     def find(self, name: str, *, is_debug: bool) -> Function:
         """Return the function for messages called `name`.

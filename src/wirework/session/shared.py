@@ -18,7 +18,7 @@ from ..publications import Member, Message
 from ..types import Frame
 from ..websocket import WebSocket, outgoing
 
-__all__ = ["SharedSession", "Update"]
+__all__ = ["SharedSession", "Update", "unavailable"]
 
 
 class Update(NamedTuple):

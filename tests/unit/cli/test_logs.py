@@ -15,7 +15,7 @@ from typing import TextIO, cast
 
 import pytest
 
-from wirework.cli.logs import Backlog
+from wirework.cli.logs import Spool
 
 SCRIPT = """
 import logging, sys
@@ -90,18 +90,18 @@ def read_until(reader: int, end: str) -> str:
 
 def test_a_writer_waits_for_nobody_and_everything_comes_in_order() -> None:
     with pipe() as (reader, stream):
-        backlog = Backlog(stream)
+        spool = Spool(stream)
         lines = [f"line {number}\n" for number in range(5000)]
         for line in lines:
-            backlog.write(line)
+            spool.write(line)
         assert read_until(reader, lines[-1]) == "".join(lines)
 
 
 def test_what_finds_no_room_is_counted_and_said() -> None:
     with pipe() as (reader, stream):
-        backlog = Backlog(stream, room=10_000)
+        spool = Spool(stream, room=10_000)
         for _ in range(100):
-            backlog.write("x" * 999 + "\n")
+            spool.write("x" * 999 + "\n")
         said, lost = "", 0
         while lost + said.count("x\n") < 100:
             said += os.read(reader, 1000).decode()
@@ -113,10 +113,10 @@ def test_what_finds_no_room_is_counted_and_said() -> None:
 def test_a_stream_without_a_reader_harms_nobody() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    backlog = Backlog(cast(TextIO, os.fdopen(writer, "w", buffering=1)))
+    spool = Spool(cast(TextIO, os.fdopen(writer, "w", buffering=1)))
     for _ in range(3):
-        backlog.write("gone\n")
-        backlog.drain(5)
+        spool.write("gone\n")
+        spool.drain(5)
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
@@ -134,10 +134,10 @@ def test_a_process_that_ends_says_everything_first() -> None:
     assert ended.stderr.splitlines() == [f"b{number}" for number in range(1000)]
 
 
-def test_a_backlog_says_whether_it_is_a_terminal() -> None:
+def test_a_spool_says_whether_it_is_a_terminal() -> None:
     with pipe() as (_, stream):
-        assert not Backlog(stream).isatty()
-        assert Backlog(stream).writable()
+        assert not Spool(stream).isatty()
+        assert Spool(stream).writable()
 
 
 def test_handlers_with_a_stream_of_their_own_keep_it() -> None:
@@ -168,17 +168,17 @@ class Moody(io.StringIO):
 
 def test_a_stream_that_fails_in_whatever_way_is_tried_again() -> None:
     stream = Moody()
-    backlog = Backlog(stream)
-    backlog.write("gone\n")
-    backlog.drain(5)
-    backlog.write("here\n")
-    backlog.drain(5)
+    spool = Spool(stream)
+    spool.write("gone\n")
+    spool.drain(5)
+    spool.write("here\n")
+    spool.drain(5)
     assert stream.getvalue() == "here\n1 lines of the log were lost: nobody took them\n"
 
 
-def test_a_backlog_that_is_forked_writes_by_itself() -> None:
+def test_a_spool_that_is_forked_writes_by_itself() -> None:
     stream = io.StringIO()
-    backlog = Backlog(stream)
-    backlog.go_direct()
-    assert backlog.write("a line\n") == 7
+    spool = Spool(stream)
+    spool.go_direct()
+    assert spool.write("a line\n") == 7
     assert stream.getvalue() == "a line\n"

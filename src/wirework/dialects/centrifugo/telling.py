@@ -197,7 +197,7 @@ class Teller:
             if output.recovered and publications:
                 # The client counts on from here with each publication that follows.
                 first = publications[0]
-                position = Position(first.epoch, max(0, first.offset - 1))
+                position = Position(first.epoch, first.offset - 1)
             said |= {"recoverable": True, "positioned": True, "epoch": position.epoch}
             said["offset"] = position.offset
         if output.recovered is not None:

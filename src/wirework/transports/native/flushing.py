@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import Protocol
 
+from ...timers import PerLoop
+
 __all__ = ["Flusher", "Writer", "flusher_of"]
 
 logger = logging.getLogger("wirework")
@@ -46,14 +48,9 @@ class Flusher:
                 writer.abort()
 
 
-_flushers: dict[asyncio.AbstractEventLoop, Flusher] = {}
+_flushers = PerLoop(Flusher)
 
 
 def flusher_of(loop: asyncio.AbstractEventLoop) -> Flusher:
     """Return the flusher of a loop."""
-    found = _flushers.get(loop)
-    if found is None:
-        for old in [old for old in _flushers if old.is_closed()]:
-            del _flushers[old]
-        found = _flushers[loop] = Flusher(loop)
-    return found
+    return _flushers.of(loop)

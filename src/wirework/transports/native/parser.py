@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from picows import (
     WSAutoPingStrategy,
@@ -23,6 +23,8 @@ from picows import (
     WSUpgradeResponseWithListener,
     picows,
 )
+
+from ...timers import PerLoop
 
 __all__ = ["Bench", "Hearer", "PlainReader", "Reader", "bench_of"]
 
@@ -343,17 +345,19 @@ class Bench:
         return self._spare.pop() if self._spare else self._kind(self._max_frame_size)
 
 
-_benches: dict[asyncio.AbstractEventLoop, dict[tuple[type[Reader], int], Bench]] = {}
+_Benches: TypeAlias = dict[tuple[type[Reader], int], Bench]
+
+
+def _no_benches(loop: asyncio.AbstractEventLoop) -> _Benches:
+    return {}
+
+
+_benches = PerLoop(_no_benches)
 
 
 def bench_of(loop: asyncio.AbstractEventLoop, kind: type[Reader], max_frame_size: int) -> Bench:
     """Return the loop's bench of such readers."""
-    found = _benches.get(loop)
-    if found is None:
-        for old in [old for old in _benches if old.is_closed()]:
-            del _benches[old]
-        found = _benches[loop] = {}
-    key = (kind, max_frame_size)
+    found, key = _benches.of(loop), (kind, max_frame_size)
     bench = found.get(key)
     if bench is None:
         bench = found[key] = Bench(kind, max_frame_size)
