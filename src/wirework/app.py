@@ -479,6 +479,7 @@ class App(ChannelHost, SessionHost, Router):
         state: dict[str, Any] = {}
         try:
             async with AsyncExitStack() as stack:
+                stack.push_async_callback(self._close_stores)
                 if self._other is not None:
                     state.update(await stack.enter_async_context(inner_lifespan(self._other)))
                 if self._lifespan is not None:

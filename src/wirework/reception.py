@@ -49,6 +49,11 @@ class Target(NamedTuple):
     settings: Settings
 
 
+class _Guest(NamedTuple):
+    ws: WebSocket
+    place: Place
+
+
 class Reception:
     """Takes the handshakes of one application in, and keeps account of its connections."""
 
@@ -66,7 +71,7 @@ class Reception:
         self.proxies = Proxies(trusted, settings.proxy_headers) if trusted else None
         self.is_leaving = False
         """Whether the server shuts down: nobody is let in any more."""
-        self._guests: dict[Connection, tuple[WebSocket, Place]] = {}
+        self._guests: dict[Connection, _Guest] = {}
         self._tasks: dict[Connection, asyncio.Task[Any]] = {}
         """What opens connections, and runs their connection handlers."""
 
@@ -156,7 +161,7 @@ class Reception:
         connection.enter(target.route.path)
         self._check_origin(target, ws)
         place = self._take_place(target, ws)
-        self._guests[connection] = ws, place
+        self._guests[connection] = _Guest(ws, place)
         connection.on_end = self._leave
         if target.settings is not self._settings:
             connection.adopt(target.settings)
@@ -226,7 +231,7 @@ class Reception:
 
     def __iter__(self) -> Iterator[WebSocket]:
         """The connections that are being served."""
-        return iter([ws for ws, _ in self._guests.values()])
+        return iter([guest.ws for guest in self._guests.values()])
 
     def __len__(self) -> int:
         return len(self._guests)
@@ -253,7 +258,7 @@ class Reception:
         guest = self._guests.get(ws.connection)
         if guest is None:
             return
-        refusal = self.census.authenticate(guest[1], user_key(ws.user))
+        refusal = self.census.authenticate(guest.place, user_key(ws.user))
         if refusal is None:
             return
         ws.connection.met(refusal.reason)
@@ -282,8 +287,8 @@ class Reception:
         guest = self._guests.pop(connection, None)
         if guest is None:
             return
-        ws, place = guest
-        self.census.release(place)
+        ws = guest.ws
+        self.census.release(guest.place)
         self._app.channels.hub.leave_all(connection)
         if connection.is_accepted and logger.isEnabledFor(logging.INFO):
             logger.info(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from .security.tickets import Tickets, TicketStore
 
 __all__ = ["SessionHost"]
+
+logger = logging.getLogger("wirework")
 
 
 class SessionHost:
@@ -53,6 +56,17 @@ class SessionHost:
 
             self._tickets = Tickets(self.settings.secret_key, store=self._ticket_store)
         return self._tickets
+
+    async def _close_stores(self) -> None:
+        """End the connections of the stores that have some."""
+        for store in (self.sessions, self._ticket_store):
+            close = getattr(store, "close", None)
+            if close is None:
+                continue
+            try:
+                await close()
+            except Exception as error:
+                logger.warning("%s could not be closed", type(store).__name__, exc_info=error)
 
     async def session_headers(self, handshake: Handshake) -> HeaderList:
         """Save the session before the answer; return the Set-Cookie header that it needs, if any.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import cycle, islice
 from pathlib import Path
 
 __all__ = ["HOST", "BrokerServer", "free_port", "nats_server", "redis_server"]
@@ -15,14 +17,34 @@ __all__ = ["HOST", "BrokerServer", "free_port", "nats_server", "redis_server"]
 HOST = "127.0.0.1"
 _START = 20.0
 _STOP = 10.0
+_FIRST, _SHARES, _SHARE = 10_000, 10, 1_000
+"""Ports 10,000 to 19,999; Linux gives away those from 32,768 on (ip_local_port_range)."""
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, and that the system gives to nobody by itself.
+
+    It is below those that outgoing connections and listeners on port 0 get, and each process that
+    runs tests has a share of its own, so that it is free when a server that is to be started comes
+    to it. A port is not returned twice before all of the share were.
+    """
+    for port in islice(_ports, _SHARE):
+        with closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((HOST, port))
+                return port
+    raise RuntimeError(f"all {_SHARE} ports of this process are in use")
+
+
+def _share() -> Iterator[int]:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    first = _FIRST + int(worker) % _SHARES * _SHARE
+    start = os.getpid() % _SHARE  # another run of the tests may be beside this one
+    return cycle([first + (start + step) % _SHARE for step in range(_SHARE)])
+
+
+_ports = _share()
 
 
 class BrokerServer:

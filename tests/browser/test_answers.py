@@ -12,6 +12,7 @@ from playwright.async_api import expect
 from examples import answers
 from tests.browser.cable import Cable
 from tests.browser.conftest import OpenTab, OpenWired
+from tests.browser.tab import Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -73,15 +74,21 @@ async def test_a_second_question_has_an_answer_of_its_own(
         await expect(tab.find("#answer")).to_have_text(word)
 
 
-async def test_an_answer_goes_on_where_the_network_was_cut(
-    open_wired: OpenWired, cable: Cable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = Model(monkeypatch)
+async def asked(open_wired: OpenWired, model: Model) -> Tab:
+    """Return a page that has the beginning of an answer."""
     tab = await open_wired("/answers/")
     await tab.expect_badge("connected")
     await tab.say("why?")
     model.say("one ")
     await expect(tab.find("#answer")).to_have_text("one")
+    return tab
+
+
+async def test_an_answer_goes_on_where_the_network_was_cut(
+    open_wired: OpenWired, cable: Cable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(monkeypatch)
+    tab = await asked(open_wired, model)
     cable.pull()
     model.say("two ")
     cable.plug()
@@ -94,11 +101,7 @@ async def test_an_answer_whose_beginning_is_lost_says_so_and_shows_what_is_kept(
     open_wired: OpenWired, cable: Cable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Model(monkeypatch)
-    tab = await open_wired("/answers/")
-    await tab.expect_badge("connected")
-    await tab.say("why?")
-    model.say("one ")
-    await expect(tab.find("#answer")).to_have_text("one")
+    tab = await asked(open_wired, model)
     cable.pull()
     model.say(*["more "] * 300)
     await model.until_said()

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-from wirework import App
+from wirework import App, WebSocket
 from wirework.connection import TEXT, Connection, Outgoing, State
+from wirework.dialects import Centrifugo
 from wirework.settings import Settings
 from wirework.testing import TestClient, TestWebSocket
 from wirework.types import HeaderList
@@ -19,6 +20,27 @@ async def talking(app: App, path: str = "/", **options: Any) -> AsyncIterator[Te
     """Start the application and open one connection."""
     async with TestClient(app) as client, client.connect(path, **options) as ws:
         yield ws
+
+
+def counting(**options: Any) -> App:
+    """Return an application that serves clients of Centrifugo at /connection."""
+    app = App(**options)
+    live = app.events("/connection", dialect=Centrifugo())
+
+    @live.on("add")
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    @live.on("leave")
+    async def leave(ws: WebSocket) -> None:
+        ws.end(4403, "go away")
+
+    @live.on("repeat")
+    async def repeat(ws: WebSocket, times: int, size: int) -> None:
+        for _ in range(times):
+            await ws.send("x" * size)
+
+    return app
 
 
 class Gate:

@@ -26,8 +26,8 @@ class RedisTickets:
     Args:
         url: `redis://[[user]:password@]host[:port][/db]`, `rediss://` with TLS, `unix://path`.
         prefix: what all keys begin with. Default "wirework:ticket:".
-        timeout: seconds within which the server must answer; if it does not, nobody is let in.
-            Default 5.0.
+        timeout: seconds within which the server must answer; if it does not, handshakes with a
+            ticket are refused with 503. Default 5.0.
 
     Raises:
         SettingsError: redis-py is not installed, or the address cannot be read; the text does not

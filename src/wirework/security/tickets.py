@@ -26,12 +26,16 @@ _TICKET: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class TicketStore(Protocol):
-    """Remembers which tickets were used. One store serves all processes that take the tickets."""
+    """Remembers which tickets were used. One store serves all processes that take the tickets.
+
+    It may have `async def close()`: the application calls it at its end.
+    """
 
     async def spend(self, id: str, until: float) -> bool:
         """Note that a ticket was used; True for exactly one caller per `id`, whoever is first.
 
-        It must be remembered until the Unix time `until`. Return False where it cannot be.
+        It must be remembered until the Unix time `until`. Return False where it cannot be, and
+        raise where it cannot be known: the handshake is refused with 503.
         """
 
 

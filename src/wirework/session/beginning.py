@@ -128,7 +128,10 @@ class Beginning(ShortCalls):
             wheel().forget(self)
             ws.positions = command.positions
         call = None if command.body is None else Call(command.body, id=command.id)
-        await self._say_ready(command.id, call)
+        if self._greeting is _UNREAD:
+            await self._begin_session(command.id, call)
+        else:
+            await self._say_ready(command.id)
         if is_first and dialect.ping_interval is not None:
             clock = wheel()
             clock.watch(self, clock.now() + dialect.ping_interval)
@@ -142,20 +145,20 @@ class Beginning(ShortCalls):
         is_judged = identity is not None or (gate is not None and not gate.waits_for_message)
         return is_judged and not command.token
 
-    async def _say_ready(self, id: Any, call: Call | None = None, *, is_told: bool = True) -> None:
-        """Begin the session, the first time, and tell the peer what `on_ready` says."""
-        connection = self.ws.connection
-        is_first = self._greeting is _UNREAD
-        is_corked = is_first and self.endpoint.dialect.greets
-        if is_corked:
+    async def _begin_session(
+        self, id: Any, call: Call | None = None, *, is_told: bool = True
+    ) -> None:
+        """Run the hooks of the begin, and tell the peer what `on_ready` says.
+
+        Where the dialect greets, the peer is told that first, and what hooks have sent after it.
+        """
+        connection, greets = self.ws.connection, self.endpoint.dialect.greets
+        if greets:
             self._collected = []
             connection.cork()
         frame, shared, failure = None, None, None
         try:
-            if is_first:
-                shared = await self._run_begin(call)
-            if isinstance(self._greeting, Close):
-                raise self._greeting
+            shared = await self._run_begin(call)
             frame = self.say(self._ready(id)) if is_told else None
             if shared is not None:
                 await shared.enter(frame)
@@ -164,11 +167,17 @@ class Beginning(ShortCalls):
             frame, failure = None, error
         finally:
             self._collected = None
-            if is_corked:
+            if greets:
                 connection.uncork(None if frame is None else outgoing(frame))
         if failure is not None:
-            await self._fail_to_begin(failure, id, is_first=is_first)
-        elif frame is not None and not is_corked and shared is None and connection.is_open:
+            await self._fail_to_begin(failure, id)
+        elif frame is not None and not greets and shared is None and connection.is_open:
+            await self.ws.send_frame(frame)
+
+    async def _say_ready(self, id: Any) -> None:
+        """Tell the peer once more, who has shown that it may stay, what `on_ready` has said."""
+        frame = self.say(self._ready(id))
+        if frame is not None and self.ws.connection.is_open:
             await self.ws.send_frame(frame)
 
     async def _run_begin(self, call: Call | None) -> SharedSession | None:
@@ -182,16 +191,19 @@ class Beginning(ShortCalls):
                 raise Reject("bad_channel", f"channel: {error.flaw}") from None
             shared = SharedSession(self.ws, self.endpoint.dialect, channel)
         if hooks.ready is not None:
-            self._greeting = await self._run_hook(hooks.ready, call)
+            greeting = await self._run_hook(hooks.ready, call)
+            if isinstance(greeting, Close):
+                raise greeting
+            self._greeting = greeting
         return shared
 
-    async def _fail_to_begin(self, error: Exception, id: Any, *, is_first: bool) -> None:
+    async def _fail_to_begin(self, error: Exception, id: Any) -> None:
         """Answer an error of the begin; it may be that the peer is not let in."""
         is_end = await self.fail(error, Call(None, id=id))
-        if is_first and self.endpoint.hooks.shared is not None:
+        if self.endpoint.hooks.shared is not None:
             self._drop_all()
             self.ws.end(*_end_for(error))
-        elif is_first and is_end:
+        elif is_end:
             self._drop_all()
 
     def _drop_all(self) -> None:

@@ -177,7 +177,7 @@ class MessageSession(Beginning):
         if not self.is_begun:
             await self._expect_beginning()
         elif hooks.ready or hooks.shared or self.endpoint.dialect.ready:
-            await self._say_ready(None, is_told=self.endpoint.dialect.ready)
+            await self._begin_session(None, is_told=self.endpoint.dialect.ready)
 
     async def _refuse(self, error: Exception) -> None:
         ws = self.ws

@@ -10,11 +10,12 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from redis.asyncio import from_url
 from redis.exceptions import RedisError
 
 from tests.brokers.servers import free_port, redis_server
-from wirework import App, RedisTickets, SettingsError, Ticket
-from wirework.security.tickets import Tickets
+from wirework import App, RedisSessions, RedisTickets, SettingsError, Ticket
+from wirework.security.tickets import Tickets, UsedTickets
 from wirework.testing import HandshakeRefused, TestClient
 
 KEY = "a secret of 32 characters or more"
@@ -89,12 +90,50 @@ async def test_an_application_takes_its_tickets_there(redis: str) -> None:
         await store.close()
 
 
-async def test_nobody_is_let_in_while_the_server_is_away() -> None:
+async def test_nobody_is_let_in_while_the_server_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     store = RedisTickets(f"redis://127.0.0.1:{free_port()}")
-    tickets = Tickets(KEY, store=store)
+    app = App(secret_key=KEY, tickets=store)
+    app.ws("/x", auth=Ticket())(greet)
+    ticket = app.tickets.issue("ada")
     with pytest.raises(RedisError):
-        await tickets.redeem(tickets.issue("ada"))
-    await store.close()
+        await app.tickets.redeem(ticket)
+    async with TestClient(app) as client:
+        with pytest.raises(HandshakeRefused) as caught:
+            async with client.connect(f"/x?ticket={ticket}"):
+                raise AssertionError("let in")
+    assert caught.value.status == 503
+    assert caught.value.headers["retry-after"] == "1"
+    assert "whether a ticket was used cannot be known" in caplog.text
+    assert ticket not in caplog.text
+
+
+async def test_an_application_ends_the_connections_of_its_stores(redis: str) -> None:
+    tickets, sessions = RedisTickets(redis), RedisSessions(redis)
+    app = App(secret_key=KEY, tickets=tickets, sessions=sessions)
+    async with from_url(redis) as probe:
+        before = len(await probe.client_list())
+        for _ in range(2):  # a store that was closed can be used again
+            async with TestClient(app):
+                await app.create_session({"user": "ada"})
+                assert await app.tickets.redeem(app.tickets.issue("ada")) == "ada"
+                assert len(await probe.client_list()) == before + 2
+            async with asyncio.timeout(10):
+                while len(await probe.client_list()) > before:
+                    pass  # the server has not seen the end of them yet
+
+
+async def test_a_store_that_cannot_be_closed_harms_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Stubborn(UsedTickets):
+        async def close(self) -> None:
+            raise OSError("it is gone")
+
+    async with TestClient(App(secret_key=KEY, tickets=Stubborn())):
+        pass
+    assert "Stubborn could not be closed" in caplog.text
 
 
 def test_an_address_that_cannot_be_read_is_not_repeated() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.applications import Gate
+from tests.unit.applications import Gate, counting
 from tests.unit.dialects import official
 from wirework import App, Bearer, FirstMessage, History, RegistrationError, WebSocket
 from wirework.commands import Output
@@ -123,18 +123,8 @@ async def test_a_refused_connect_ends_its_frame_though_the_client_has_left() -> 
 # --- formats ------------------------------------------------------------------------------------
 
 
-def calculating(**options: Any) -> App:
-    app = App(**options)
-    live = app.events("/connection", dialect=Centrifugo())
-
-    @live.on("add")
-    async def add(a: int, b: int) -> int:
-        return a + b
-
-    @live.on("leave")
-    async def leave(ws: WebSocket) -> None:
-        ws.end(4403, "go away")
-
+def chatting() -> App:
+    app = counting()
     chat = app.channel("chat", history=History())
 
     @chat.on_subscribe
@@ -149,7 +139,7 @@ def calculating(**options: Any) -> App:
 
 
 async def test_a_client_that_offers_protobuf_gets_it_agreed_and_speaks_it() -> None:
-    async with TestClient(calculating()) as client:
+    async with TestClient(chatting()) as client:
         async with client.connect(PATH, subprotocols=["other", *PROTOBUF]) as ws:
             assert ws.subprotocol == "centrifuge-protobuf"
             assert (await say(ws, id=1, connect={}))["connect"]["pong"] is True
@@ -163,7 +153,7 @@ async def test_a_client_that_offers_protobuf_gets_it_agreed_and_speaks_it() -> N
 
 async def test_clients_of_both_formats_share_a_channel() -> None:
     async with (
-        TestClient(calculating()) as client,
+        TestClient(chatting()) as client,
         client.connect(PATH) as first,
         client.connect(PATH, subprotocols=PROTOBUF) as second,
     ):
@@ -183,7 +173,7 @@ async def test_clients_of_both_formats_share_a_channel() -> None:
 @pytest.mark.parametrize("data", [b"\xff", b"{", b'1},"x":{', b"\x00"], ids=repr)
 async def test_what_is_no_json_is_published_to_nobody(data: bytes) -> None:
     async with (
-        TestClient(calculating()) as client,
+        TestClient(chatting()) as client,
         client.connect(PATH, subprotocols=PROTOBUF) as ws,
     ):
         await say(ws, id=1, connect={})
@@ -257,7 +247,7 @@ async def test_a_dialect_of_ones_own_can_have_another_format(subprotocols: list[
 
 
 async def test_a_frame_that_is_spoilt_ends_the_connection_after_what_came_before_it() -> None:
-    async with TestClient(calculating()) as client, client.connect(PATH) as ws:
+    async with TestClient(chatting()) as client, client.connect(PATH) as ws:
         add = '{"id":2,"rpc":{"method":"add","data":{"a":1,"b":2}}}'
         await ws.send_text(f'{greeting()}\n{add}\n{{"id":3}}\n{{"id":4,"ping":{{}}}}')
         assert (await ws.receive_json())["id"] == 1
@@ -267,7 +257,7 @@ async def test_a_frame_that_is_spoilt_ends_the_connection_after_what_came_before
 
 async def test_a_spoilt_frame_in_protobuf_does_so_too() -> None:
     async with (
-        TestClient(calculating()) as client,
+        TestClient(chatting()) as client,
         client.connect(PATH, subprotocols=PROTOBUF) as ws,
     ):
         await ws.send_bytes(official.command({"id": 1, "connect": {}}) + b"\x05")
@@ -276,13 +266,13 @@ async def test_a_spoilt_frame_in_protobuf_does_so_too() -> None:
 
 
 async def test_a_command_before_it_may_end_the_connection_first() -> None:
-    async with TestClient(calculating()) as client, client.connect(PATH) as ws:
+    async with TestClient(chatting()) as client, client.connect(PATH) as ws:
         await ws.send_text(f'{greeting()}\n{{"id":2,"rpc":{{"method":"leave"}}}}\n[]')
         assert (await ws.receive_json())["id"] == 1
         await ws.assert_closed(3507, "go away")
 
 
 async def test_nobody_has_to_greet_to_spoil_a_frame() -> None:
-    async with TestClient(calculating()) as client, client.connect(PATH) as ws:
+    async with TestClient(chatting()) as client, client.connect(PATH) as ws:
         await ws.send_text("[" * 200)
         await ws.assert_closed(3501)

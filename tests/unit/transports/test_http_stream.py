@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.applications import Gate
+from tests.unit.applications import Gate, counting
 from tests.unit.transports.exchange import CONNECT, Exchange, begun, request, streaming
 from wirework import (
     App,
@@ -29,26 +29,6 @@ OWN = {"origin": "http://testserver"}
 OTHER = {"origin": "https://elsewhere.example"}
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-def counting(**options: Any) -> App:
-    app = App(**options)
-    live = app.events("/connection", dialect=Centrifugo())
-
-    @live.on("add")
-    async def add(a: int, b: int) -> int:
-        return a + b
-
-    @live.on("leave")
-    async def leave(ws: WebSocket) -> None:
-        ws.end(4403, "go away")
-
-    @live.on("repeat")
-    async def repeat(ws: WebSocket, times: int, size: int) -> None:
-        for _ in range(times):
-            await ws.send("x" * size)
-
-    return app
 
 
 async def flood(ws: WebSocket) -> None:

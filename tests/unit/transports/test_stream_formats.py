@@ -8,30 +8,15 @@ from typing import Any
 import pytest
 from centrifuge.protocol import client_pb2
 
+from tests.unit.applications import counting
 from tests.unit.dialects import official
 from tests.unit.transports.exchange import Exchange, request
-from wirework import App, WebSocket
-from wirework.dialects import Centrifugo
+from wirework import App
 
 pytestmark = pytest.mark.asyncio
 
 BYTES = {"content-type": "application/octet-stream"}
 CONNECT = {"id": 1, "connect": {}}
-
-
-def counting(**options: Any) -> App:
-    app = App(**options)
-    live = app.events("/connection", dialect=Centrifugo())
-
-    @live.on("add")
-    async def add(a: int, b: int) -> int:
-        return a + b
-
-    @live.on("leave")
-    async def leave(ws: WebSocket) -> None:
-        ws.end(4403, "go away")
-
-    return app
 
 
 class ByteStream:
