@@ -1,5 +1,7 @@
 """Loads: prebuilt frames out, replies counted by their bytes; one thread on epoll, no parsing.
 
+Where several replies may share a frame, they are counted by words that each of them has once.
+
 A load is made of open connections, then `run(seconds)` as often as one likes: a warm-up, then what
 counts. `mirrors` gives connections on which the kernel itself echoes, to measure what the load
 generator alone could do.
@@ -14,7 +16,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 
-__all__ = ["EchoLoad", "FanOutLoad", "Overloaded", "PacedLoad", "mirrors"]
+__all__ = ["EchoLoad", "FanOutLoad", "JoinedEchoLoad", "Overloaded", "PacedLoad", "mirrors"]
 
 _BUFFER = 256 * 1024
 _STALL = 5.0
@@ -63,7 +65,7 @@ class EchoLoad(_Load):
             ConnectionError: a connection was closed, or nothing came for long.
         """
         receive, send, rest, batches = self._receive, self._send, self._rest, self._batches
-        poll, buffer, size = self._poll.poll, self._buffer, self.size
+        poll, buffer, size, find = self._poll.poll, self._buffer, self.size, self._whole
         clock = time.perf_counter
         total = 0
         end = clock() + seconds
@@ -78,7 +80,7 @@ class EchoLoad(_Load):
                     continue
                 if not count:
                     raise self._closed()
-                whole, rest[number] = divmod(rest[number] + count, size)
+                whole = find(number, count)
                 total += whole
                 if whole:
                     send[number](batches[whole])
@@ -87,6 +89,27 @@ class EchoLoad(_Load):
             elif now - last > _STALL:
                 raise ConnectionError(f"no reply for {_STALL:.0f} s")
         return total
+
+    def _whole(self, number: int, count: int) -> int:
+        """Return how many replies end in the bytes that have come."""
+        whole, self._rest[number] = divmod(self._rest[number] + count, self.size)
+        return whole
+
+
+class JoinedEchoLoad(EchoLoad):
+    """The same for replies that may share a frame; each has `marker` in it, once."""
+
+    def __init__(
+        self, sockets: Sequence[socket.socket], message: bytes, marker: bytes, in_flight: int
+    ) -> None:
+        super().__init__(sockets, message, -1, in_flight)
+        self._marker = marker
+        self._ends = dict.fromkeys(self._receive, b"")
+
+    def _whole(self, number: int, count: int) -> int:
+        data = self._ends[number] + self._buffer[:count]
+        self._ends[number] = data[1 - len(self._marker) :]  # too short to have the marker in it
+        return data.count(self._marker)
 
 
 class FanOutLoad(_Load):

@@ -27,7 +27,8 @@ class Speech(NamedTuple):
 
     `paths` and `messages` are by endpoint: echo, json, fanout. A peer that greets sends
     `greetings` frames, each answered by the next of `answers`, before it takes messages; one that
-    wants to be greeted is told `opening` first.
+    wants to be greeted is told `opening` first. Where replies may share a frame, each has `marker`
+    in it, once.
     """
 
     paths: dict[str, str]
@@ -35,6 +36,7 @@ class Speech(NamedTuple):
     greetings: int = 0
     answers: tuple[bytes, ...] = ()
     opening: bytes = b""
+    marker: bytes = b""
 
     def is_reply(self, endpoint: str, payload: bytes) -> bool:
         """Whether `payload` is what the endpoint must say to its message."""
@@ -105,5 +107,6 @@ CENTRIFUGO = Speech(
     },
     greetings=1,
     opening=_compact({"connect": {}, "id": 1}),
+    marker=b'"id":7',
 )
 """Centrifugo's protocol, as its SDKs write it: keys in this order, nothing that can be left out."""

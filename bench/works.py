@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .holding import measure_many
-from .load import EchoLoad, FanOutLoad, Overloaded, PacedLoad
+from .load import EchoLoad, FanOutLoad, JoinedEchoLoad, Overloaded, PacedLoad
 from .opening import Target, abandon, close_all, open_many
 from .registry import BASELINES, CHANNEL_RIVALS, CHANNEL_RIVALS_2
 from .results import Sample, percentile
@@ -120,6 +120,10 @@ def _echo(endpoint: str, connections: int, in_flight: int) -> Callable[[Server, 
         with _connected(target, connections) as sockets:
             is_raw = server.peer.name == "tcp"
             size = len(target.message) if is_raw else reply_size(sockets[0], target)
+            if target.speech.marker:
+                marker = target.speech.marker
+                joined = JoinedEchoLoad(sockets, target.message, marker, in_flight)
+                return _timed(server, joined, pace)
             return _timed(server, EchoLoad(sockets, target.message, size, in_flight), pace)
 
     return measure

@@ -71,6 +71,10 @@ class Link(Protocol):
     carries_codes: ClassVar[bool]
     """Whether the peer learns close codes and reasons."""
 
+    joins_texts: ClassVar[bool]
+    """Whether texts that wait together may leave as one frame, where the dialect has a separator:
+    then it takes them so from the outbox."""
+
     async def accept(self, subprotocol: str | None, headers: HeaderList) -> None:
         """Answer the handshake with 101."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TypeAlias
 
@@ -11,11 +12,25 @@ import msgspec
 
 from .settings import Settings
 
-__all__ = ["BINARY", "TEXT", "Bounds", "Outbox", "Outgoing", "Waiting", "bounds_of", "payload_size"]
+__all__ = [
+    "BINARY",
+    "MOST_JOINED",
+    "TEXT",
+    "Bounds",
+    "Outbox",
+    "Outgoing",
+    "Waiting",
+    "bounds_of",
+    "payload_size",
+]
 
 TEXT = 1
 BINARY = 2
 """Opcodes of RFC 6455 section 5.2."""
+
+
+MOST_JOINED = 65_536
+"""Bytes of a frame of several texts; a longer text is a frame by itself."""
 
 
 class Outgoing(msgspec.Struct, gc=False):
@@ -72,7 +87,7 @@ bounds_of = cache(Bounds)
 class Outbox:
     """A queue of frames, bounded in number and bytes; a lone frame may be larger than the bound."""
 
-    __slots__ = ("_bounds", "dropped", "frames", "is_congested", "size", "taken")
+    __slots__ = ("_bounds", "dropped", "frames", "is_congested", "separator", "size", "taken")
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -86,9 +101,14 @@ class Outbox:
         self.is_congested = False
         """Whether it is more than half full."""
         self.taken = 0
-        """Frames that the transport has taken: while it stands still, the peer does not read."""
+        """Frames that the transport has taken: while it stands still, the peer does not read.
+
+        Those that left as one are counted each.
+        """
         self.dropped = 0
         """Frames given up by the overflow policy."""
+        self.separator: bytes | None = None
+        """What joins texts for this connection alone that wait together; None: nothing does."""
 
     def __len__(self) -> int:
         return 0 if self.frames is None else len(self.frames)
@@ -114,34 +134,57 @@ class Outbox:
         self.size += payload_size(frame)
 
     def take(self) -> Outgoing | None:
-        """Return the next frame, or None."""
+        """Return the next frame, or None; with a separator, texts that wait together as one."""
         frames = self.frames
         if frames is None:
             return None
-        frame = frames.popleft()
+        first = frames.popleft()
+        self.size -= payload_size(first)
+        self.taken += 1
+        if self.separator is not None and isinstance(first, bytes):
+            first = self._with_texts(first, frames, self.separator)
         if not frames:
             self.frames = None
-        self.size -= payload_size(frame)
-        self.taken += 1
         if self.is_congested:
             self._ease()
-        return _outgoing(frame)
+        return _outgoing(first)
 
     def take_many(self, max_bytes: int) -> Sequence[Waiting]:
-        """Return the next frames: all of them, or as many as reach `max_bytes`."""
+        """Return the next frames: all of them, or as many as reach `max_bytes`.
+
+        With a separator, texts that wait together are one.
+        """
         frames = self.frames
         if frames is None:
             return ()
         taken: Sequence[Waiting] = frames
-        if self.size <= max_bytes:
+        size = self.size
+        if size <= max_bytes:
             self.frames = None
             self.size = 0
         else:
             taken = self._take_some(frames, max_bytes)
+            size -= self.size
         self.taken += len(taken)
         if self.is_congested:
             self._ease()
+        if self.separator is not None and len(taken) > 1:
+            return _joined(taken, size, self.separator)
         return taken
+
+    def _with_texts(self, first: bytes, frames: deque[Waiting], separator: bytes) -> bytes:
+        """Return a text and those right after it, joined."""
+        texts, size = [first], len(first)
+        while frames:
+            text = frames[0]
+            if not isinstance(text, bytes) or size + len(text) > MOST_JOINED:
+                break
+            texts.append(text)
+            size += len(text)
+            frames.popleft()
+        self.size -= size - len(first)
+        self.taken += len(texts) - 1
+        return separator.join(texts)
 
     def _take_some(self, frames: deque[Waiting], max_bytes: int) -> list[Waiting]:
         taken: list[Waiting] = []
@@ -199,6 +242,26 @@ class Outbox:
 def payload_size(frame: Waiting) -> int:
     """Return the bytes of its payload."""
     return len(frame) if isinstance(frame, bytes) else len(frame.data)
+
+
+def _joined(frames: Sequence[Waiting], size: int, separator: bytes) -> list[Waiting]:
+    """Join texts that follow each other; all frames together have `size` bytes."""
+    if size <= MOST_JOINED:
+        with suppress(TypeError):  # frames for others, too, stay as they are
+            return [separator.join(frames)]  # type: ignore[arg-type]
+    joined: list[Waiting] = []
+    texts: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if texts and (isinstance(frame, Outgoing) or size + len(frame) > MOST_JOINED):
+            joined.append(separator.join(texts))
+            texts, size = [], 0
+        if isinstance(frame, Outgoing):
+            joined.append(frame)
+        else:
+            texts.append(frame)
+            size += len(frame)
+    return [*joined, separator.join(texts)] if texts else joined
 
 
 def _outgoing(frame: Waiting) -> Outgoing:

@@ -23,7 +23,7 @@ from .types import Frame, HeaderList
 if TYPE_CHECKING:
     from .security.sessions import Session
 
-__all__ = ["Send", "WebSocket", "outgoing", "speak"]
+__all__ = ["Send", "WebSocket", "outgoing", "own_frame", "speak"]
 
 _OPEN = ConnectionState.OPEN
 
@@ -439,7 +439,7 @@ class WebSocket:
             frame = self.codec.encode(Disconnect(code, reason))
             if frame is not None:
                 with suppress(ConnectionClosed):  # a full outbox: the close alone, then
-                    connection.push(outgoing(frame))
+                    connection.push(own_frame(frame))
         connection.close(code, reason)
 
     # --- about the connection -----------------------------------------------------------------
@@ -532,7 +532,7 @@ class WebSocket:
 
     async def send_frame(self, frame: Frame) -> None:
         """Send a frame as it is: str as text, bytes as binary."""
-        await self._push(frame.encode() if isinstance(frame, str) else Outgoing(BINARY, frame))
+        await self._push(own_frame(frame))
 
     async def _push(self, frame: Waiting) -> None:
         connection = self.connection
@@ -552,7 +552,14 @@ def speak(ws: WebSocket, dialect: Dialect) -> Codec:
         ws.codec = dialect.open(ws.app.json)
     else:
         ws.codec, ws.agreed = dialect.open_as(agreed, ws.app.json), agreed
+    if ws.connection.link.joins_texts:
+        ws.connection.outbox.separator = dialect.separator
     return ws.codec
+
+
+def own_frame(frame: Frame) -> Waiting:
+    """Return what writes `frame` to one connection alone."""
+    return frame.encode() if isinstance(frame, str) else Outgoing(BINARY, frame)
 
 
 def outgoing(frame: Frame) -> Outgoing:

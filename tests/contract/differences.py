@@ -15,6 +15,7 @@ Behaviour: TypeAlias = Literal[
     "a lost connection",
     "a message that says the close",
     "a peer that does not read",
+    "answers that share a frame",
     "body of a refusal",
     "code of the peer's close",
     "code of the server's close",
@@ -116,6 +117,18 @@ DIFFERENCES = (
         ("daphne",),
         None,
         "it buffers without bound and never says that a peer does not read",
+    ),
+    Difference(
+        "answers that share a frame",
+        ("rsgi",),
+        1,
+        "it begins to send the first at once; those that wait for it share a frame",
+    ),
+    Difference(
+        "answers that share a frame",
+        ("memory",),
+        1,
+        "tests read messages one by one",
     ),
 )
 

@@ -6,15 +6,22 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from .differences import close_code, expected
 from .harness import Peer, Server, closed, seen
 
+_unread: WeakKeyDictionary[Peer, list[str]] = WeakKeyDictionary()
+
 
 async def heard(peer: Peer) -> Any:
-    return json.loads(await peer.receive())
+    """Return the next message; several may have come as the lines of one frame."""
+    lines = _unread.setdefault(peer, [])
+    if not lines:
+        lines += str(await peer.receive()).split("\n")
+    return json.loads(lines.pop(0))
 
 
 def rpc(id: int, method: str, **data: Any) -> str:
@@ -40,6 +47,13 @@ async def test_calls_of_one_frame_are_answered_in_order(server: Server, id: str)
         answers = [await heard(peer) for _ in range(3)]
         assert [each["id"] for each in answers] == [3, 4, 5]
         assert [each["error"]["code"] for each in answers] == [107, 104, 400]
+
+
+async def test_answers_that_are_ready_together_share_a_frame(server: Server, id: str) -> None:
+    async with greeted(server, id) as peer:
+        await peer.send("\n".join([rpc(2, "add", a=1), rpc(3, "add", a=2), rpc(4, "add", a=3)]))
+        lines = str(await peer.receive()).split("\n")
+        assert len(lines) == expected(server, "answers that share a frame", 3)
 
 
 async def test_the_first_frame_may_have_more_than_the_greeting(server: Server, id: str) -> None:

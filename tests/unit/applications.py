@@ -80,6 +80,7 @@ class Line:
 
     name: ClassVar[str] = "line"
     carries_codes: ClassVar[bool] = True
+    joins_texts: ClassVar[bool] = False
 
     def __init__(self, **settings: Any) -> None:
         self.calls: list[Any] = []

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from tests.unit.applications import open_line, text
+from tests.unit.applications import Line, open_line, text
 from wirework import ConnectionClosed
 from wirework.connection import State, current
-from wirework.outbox import Waiting
+from wirework.outbox import MOST_JOINED, Waiting
 
 
 async def test_the_transport_is_woken_once_until_it_has_found_the_outbox_empty() -> None:
@@ -165,3 +167,64 @@ async def test_cancelling_one_who_waits_for_room_leaves_the_others_waiting() -> 
 
 def _payload(frame: Waiting) -> bytes:
     return frame if isinstance(frame, bytes) else frame.data
+
+
+# --- texts that share a frame -------------------------------------------------------------------
+
+
+async def joining(*frames: Waiting, **settings: Any) -> Line:
+    line = await open_line(**settings)
+    line.connection.outbox.separator = b"\n"
+    for frame in frames:
+        line.connection.push(frame)
+    return line
+
+
+def payloads(frames: Sequence[Waiting]) -> list[bytes]:
+    return [_payload(frame) for frame in frames]
+
+
+async def test_texts_that_wait_together_leave_as_one_frame() -> None:
+    line = await joining(b"a", b"b", b"c")
+    frames, is_all = line.connection.take_many(100)
+    assert (payloads(frames), is_all) == ([b"a\nb\nc"], True)
+    assert (line.connection.outbox.taken, line.connection.outbox.size) == (3, 0)
+    for word in (b"d", b"e"):
+        line.connection.push(word)
+    assert line.written() == ["d\ne"]
+    assert (line.connection.outbox.taken, line.connection.outbox.size) == (5, 0)
+
+
+async def test_frames_that_others_have_too_stay_as_they_are() -> None:
+    waiting: list[Waiting] = [b"a", b"b", text("all"), b"c", text("all"), b"d", b"e"]
+    line = await joining(*waiting)
+    assert line.written() == ["a\nb", "all", "c", "all", "d\ne"]
+    line = await joining(*waiting)
+    frames, _ = line.connection.take_many(100)
+    assert payloads(frames) == [b"a\nb", b"all", b"c", b"all", b"d\ne"]
+    assert frames[1] is waiting[2]
+
+
+async def test_frames_of_several_texts_have_a_bound() -> None:
+    half = b"x" * (MOST_JOINED // 2)
+    whole = b"y" * (MOST_JOINED + 1)
+    waiting = [half, half, b"z", whole, half, b"z", whole]
+    expected = [half + b"\n" + half, b"z", whole, half + b"\nz", whole]
+    line = await joining(*waiting, outbox_bytes=2**20)
+    assert line.written() == [each.decode() for each in expected]
+    line = await joining(*waiting, outbox_bytes=2**20)
+    assert payloads(line.connection.take_many(2**20)[0]) == expected
+
+
+async def test_what_is_taken_in_parts_is_joined_in_parts() -> None:
+    line = await joining(b"1234", b"5678", b"90")
+    assert payloads(line.connection.take_many(6)[0]) == [b"1234\n5678"]
+    assert payloads(line.connection.take_many(6)[0]) == [b"90"]
+    assert line.connection.outbox.taken == 3
+
+
+async def test_without_a_separator_each_text_is_a_frame() -> None:
+    line = await open_line()
+    for word in (b"a", b"b"):
+        line.connection.push(word)
+    assert line.written() == ["a", "b"]

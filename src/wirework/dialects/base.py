@@ -153,6 +153,10 @@ class Dialect(Protocol):
     """Subprotocols that stand for formats of their own: a client that offers one gets it agreed,
     and the codec of `open_as`, without the `quick` way."""
 
+    separator: ClassVar[bytes | None] = None
+    """What stands between the messages of a text frame that has several, where its clients know
+    that: answers that are ready together then leave as one frame. None: each is a frame."""
+
     endpoints: ClassVar[Endpoints | None] = None
     """Where its clients connect, if they know more ways than a WebSocket; else None."""
 

@@ -15,7 +15,7 @@ from ..commands import Call, Failure
 from ..dialects.base import Dialect
 from ..errors import ConnectionClosed, Reject, ValidationError
 from ..handlers import instead_of, is_own_end, refuse_for
-from ..websocket import WebSocket, outgoing, speak
+from ..websocket import WebSocket, own_frame, speak
 from .auth import Auth, FirstMessage, Refusal, Source
 from .credentials import BadCredentials, ExpiredCredentials
 from .identity import Identity, user_key
@@ -129,7 +129,7 @@ class Gate:
         if codec is not None:
             frame = codec.encode(Failure(error.code, error.message, error.details))
             if frame is not None:
-                ws.connection.push(outgoing(frame))
+                ws.connection.push(own_frame(frame))
         ws.end(code, closecodes.shorten_reason(error.message))
 
     # --- judging --------------------------------------------------------------------------------

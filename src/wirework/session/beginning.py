@@ -17,7 +17,7 @@ from ..errors import Close, Reject
 from ..handlers import call_plan, close_of, is_foreseen
 from ..security.credentials import ExpiredCredentials
 from ..timers import wheel
-from ..websocket import WebSocket, outgoing
+from ..websocket import WebSocket, own_frame
 from .endpoint import MessageEndpoint
 from .shared import SharedSession
 from .shortly import ShortCalls
@@ -168,7 +168,7 @@ class Beginning(ShortCalls):
         finally:
             self._collected = None
             if greets:
-                connection.uncork(None if frame is None else outgoing(frame))
+                connection.uncork(None if frame is None else own_frame(frame))
         if failure is not None:
             await self._fail_to_begin(failure, id)
         elif frame is not None and not greets and shared is None and connection.is_open:

@@ -23,7 +23,7 @@ from ..security.credentials import ExpiredCredentials
 from ..security.permissions import check
 from ..timers import wheel
 from ..types import Frame
-from ..websocket import WebSocket, outgoing
+from ..websocket import WebSocket, own_frame
 from .endpoint import Function, MessageEndpoint
 from .shared import SharedSession, Update
 
@@ -317,7 +317,7 @@ class Calls(ABC):
         if frame is None:
             return False
         with suppress(ConnectionClosed):
-            self.ws.connection.push(outgoing(frame))
+            self.ws.connection.push(own_frame(frame))
         return True
 
     async def _deliver(self, frame: Frame | Update) -> None:

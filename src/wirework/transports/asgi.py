@@ -61,6 +61,7 @@ class AsgiLink:
 
     name: ClassVar[str] = "asgi"
     carries_codes: ClassVar[bool] = True
+    joins_texts: ClassVar[bool] = True
 
     def __init__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         self.connection: Connection

@@ -44,6 +44,7 @@ class MemoryPeer:
 
     name: ClassVar[str] = "memory"
     carries_codes: ClassVar[bool] = True
+    joins_texts: ClassVar[bool] = False
 
     def __init__(self, app: Application, scope: Scope) -> None:
         loop = asyncio.get_running_loop()

@@ -96,6 +96,7 @@ class RsgiLink:
 
     name: ClassVar[str] = "rsgi"
     carries_codes: ClassVar[bool] = False
+    joins_texts: ClassVar[bool] = True
 
     def __init__(self, protocol: WebSocketProtocol, worker: Worker, path: str) -> None:
         self.connection: Connection

@@ -92,6 +92,7 @@ class StreamLink(AsgiLink):
     """The side of one connection that streams what it says."""
 
     name: ClassVar[str] = "http_stream"
+    joins_texts: ClassVar[bool] = False
     media_type: ClassVar[str]
 
     def __init__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:

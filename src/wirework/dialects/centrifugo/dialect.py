@@ -41,6 +41,7 @@ class Centrifugo(Dialect):
     can_authenticate: ClassVar[bool] = True
     greets: ClassVar[bool] = True
     subprotocols: ClassVar[Sequence[str]] = (_PROTOBUF,)
+    separator: ClassVar[bytes | None] = b"\n"
     endpoints: ClassVar[Endpoints] = Endpoints(
         "/websocket",
         "/http_stream",

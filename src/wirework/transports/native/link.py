@@ -44,6 +44,7 @@ class NativeLink:
 
     name: ClassVar[str] = "native"
     carries_codes: ClassVar[bool] = True
+    joins_texts: ClassVar[bool] = True
 
     def __init__(self, protocol: NativeProtocol, app: Application) -> None:
         self._protocol = protocol
