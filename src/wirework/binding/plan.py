@@ -110,6 +110,11 @@ class Plan:
         reads_call = self.needs_call or self.reads_message or self.wants_data
         return self.kind == "async" and not (has_more or reads_call)
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether the function is a generator, of either kind."""
+        return self.kind not in ("async", "sync")
+
     def filler(self) -> Callable[[Context], Iterable[Any]] | None:
         """Return what makes the arguments of a simple function from a context with its payload.
 
@@ -146,7 +151,7 @@ class Plan:
         args, kwargs = await self.bind(context)
         if self.kind == "async":
             return await self.function(*args, **kwargs)
-        if self.kind != "sync":
+        if self.is_stream:
             return self.function(*args, **kwargs)
         return await _in_thread(self.function, args, kwargs)
 
@@ -194,7 +199,7 @@ def check_hook(plan: Plan) -> None:
     Raises:
         RegistrationError: it is.
     """
-    if plan.kind not in ("async", "sync"):
+    if plan.is_stream:
         article = "an" if plan.kind[0] == "a" else "a"
         raise RegistrationError(
             plan.where,

@@ -78,6 +78,9 @@ class Calls(ABC):
             function = self.endpoint.find(call.name, is_debug=self._is_debug)
             if not function.is_free:
                 self._check(function, call.name)
+            if function.plan.is_stream and call.id in (self._unwanted or ()):
+                self.push(Ended(call.name, call.id, 0))
+                return
             async with Context(self.ws, self.ws.handshake, self.lasting, call) as context:
                 frame, then = await self._run(function.plan, context, call)
             if frame is not None:
@@ -105,7 +108,8 @@ class Calls(ABC):
     def cancel(self, id: Id, *, is_ahead: bool = True) -> None:
         """End the stream that answers call `id`; one that has not begun yet will say nothing.
 
-        The function of a call whose turn has not come is called all the same.
+        The function of a call whose turn has not come is called all the same, unless it is a
+        generator.
 
         `is_ahead`: this is heard ahead of what waits in the inbox, where the call may be.
         """

@@ -50,10 +50,10 @@ class ShortCalls(Calls):
                     call = payload.call if is_nested else payload
                     name, function, fill, answer, event = lanes[type(call)]
                     id, payload = payload.id, call.body
+                is_usual = fill is None or not is_saving  # else it may write to the session
             except Exception:
-                await self.take(frame)
-                continue
-            if is_saving and fill is not None:  # the function may write to the session
+                is_usual = False
+            if not is_usual:
                 await self.take(frame)
                 continue
             try:

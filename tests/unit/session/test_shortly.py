@@ -556,3 +556,25 @@ async def test_json_that_nothing_takes_is_not_read() -> None:
     async with TestClient(app) as client, client.connect("/") as ws:
         await ws.send_text("nonsense")
         assert await ws.receive_json() == "done"
+
+
+async def test_what_the_long_way_raises_has_no_error_of_reading_before_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App()
+    live = app.events("/", dialect=Typed())
+
+    @live.on("plain")
+    async def answer(text: str) -> str:
+        return text
+
+    @live.on("stream")
+    async def stream(text: str) -> AsyncIterator[str]:
+        yield text
+        raise RuntimeError("boom")
+
+    async with talking(app) as ws:
+        assert await ask(ws, "stream", {"text": "x"}) == value("stream", "x", seq=0)
+        assert (await ws.receive_json())["code"] == "internal"
+    assert "RuntimeError: boom" in caplog.text
+    assert "ValidationError" not in caplog.text

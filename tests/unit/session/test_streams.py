@@ -256,6 +256,28 @@ async def test_a_call_that_waits_for_its_turn_can_be_cancelled() -> None:
         assert await heard(ws, 4) == said
 
 
+async def test_a_stream_that_is_cancelled_before_its_turn_takes_no_hook_and_no_dependency() -> None:
+    ticker, journal = Ticker(), Journal()
+
+    @ticker.desk.before
+    async def before(message: Call) -> None:
+        journal.lines.append(f"before {message.name}")
+
+    @ticker.desk.on("slow")
+    async def slow(lent: Annotated[str, Depends(journal.lending("slot"))]) -> AsyncIterator[str]:
+        yield lent
+
+    async with talking(ticker.app) as ws:
+        send(ws, message("tick", {"count": 1}, id=1), message("slow", id=2))
+        await ticker.gate.reached.wait()
+        send(ws, message("cancel", id=2))
+        ticker.gate.open.set()
+        assert await heard(ws, 3) == [value("tick", 0, seq=0), end(1), end(0, id=2)]
+        assert journal.lines == ["before tick"]
+        assert await ask(ws, "slow", id=2) == value("slow", "slot", id=2, seq=0)
+        assert await ws.receive_json() == end(1, id=2)
+
+
 @pytest.mark.parametrize("stage", ["dependency", "before", "middleware"])
 async def test_a_cancel_that_comes_before_the_first_value_is_kept(stage: str) -> None:
     gate = Gate()
