@@ -26,6 +26,7 @@ from .types import Frame, HeaderList, State
 
 __all__ = [
     "BINARY",
+    "MAX_EXCESS",
     "TEXT",
     "Connection",
     "Consumer",
@@ -38,7 +39,7 @@ __all__ = [
 
 logger = logging.getLogger("wirework.connection")
 _numbers = itertools.count(1)
-_MAX_EXCESS = 10
+MAX_EXCESS = 10
 """Messages in a row over the budget that are answered; the next one ends the connection."""
 _LISTENING = 16
 """So many times `inbox_frames` may wait where `intercept` hears what comes behind them."""
@@ -202,7 +203,7 @@ class Connection(Observed):
         """Where its messages come from; None: over the link."""
         self.translate_close: Callable[[int, str], tuple[int, str]] | None = None
         """The words of its dialect for our close codes."""
-        self.on_excess: Callable[[float], bool] | None = None
+        self.on_excess: Callable[[Frame, float], bool] | None = None
         """Tells the peer that a message was dropped, and when to go on; False: it cannot."""
         self._excess = 0
         self.is_awaited = False
@@ -296,6 +297,14 @@ class Connection(Observed):
         if self._room is not None and not outbox.is_congested:
             self._release_room()
         return frames, not is_more
+
+    def charge_again(self) -> float:
+        """Count one more message, of a frame that has several; see `Budget.charge`."""
+        budget = self.budget
+        wait = 0.0 if budget is None else budget.charge(0, self.clock.now())
+        if wait and budget is not None:
+            self.met(budget.limit)
+        return wait
 
     # --- the application's side --------------------------------------------------------------
 
@@ -584,8 +593,9 @@ class Connection(Observed):
             return True
         self._excess += 1
         self.met(budget.limit)
-        is_told = self.on_excess is not None and self.state is State.OPEN and self.on_excess(wait)
-        if not is_told or self._excess > _MAX_EXCESS:
+        tell = self.on_excess if self.state is State.OPEN else None
+        is_told = tell is not None and tell(frame, wait)
+        if not is_told or self._excess > MAX_EXCESS:
             reason = "too many messages"
             self._end(closecodes.TOO_MANY_MESSAGES, reason)
             self.close(closecodes.TOO_MANY_MESSAGES, reason, discard=True)

@@ -74,7 +74,15 @@ class Visits:
         limit: channels that the connection may be subscribed to at a time.
     """
 
-    __slots__ = ("_arriving", "_channels", "_farewells", "_gone", "_limit", "_session")
+    __slots__ = (
+        "_arriving",
+        "_channels",
+        "_farewells",
+        "_gone",
+        "_limit",
+        "_session",
+        "_unwanted",
+    )
 
     def __init__(self, session: Speaker, channels: Channels, limit: int) -> None:
         self._session = session
@@ -82,6 +90,8 @@ class Visits:
         self._limit = limit
         self._arriving: set[str] = set()
         """Names that are being subscribed to."""
+        self._unwanted: set[str] = set()
+        """Those of them that the client has left meanwhile."""
         self._gone: list[Subscription] = []
         """Those that ended with the connection, and that nobody was told of."""
         self._farewells: set[asyncio.Task[None]] = set()
@@ -92,6 +102,9 @@ class Visits:
         Raises:
             Reject: it may not, or cannot.
         """
+        if isinstance(command, Unsubscribe) and self._session.endpoint.dialect.greets:
+            self._leave(command)
+            return
         check_name(command.channel)
         try:
             await self._do(command)
@@ -147,9 +160,13 @@ class Visits:
                 )
         finally:
             self._arriving.discard(name)
+            is_unwanted = name in self._unwanted
+            self._unwanted.discard(name)
         subscription.visit = Visit(channel, parameters)
         subscription.on_end = self._on_end
-        if subscription.topic is None:
+        if is_unwanted and subscription.topic is not None:
+            hub.leave(subscription)
+        elif subscription.topic is None:
             self._on_end(subscription)
         else:
             self._expire(subscription, token)
@@ -216,6 +233,19 @@ class Visits:
         self._channels.hub.leave(subscription)
         self._session.push(Unsubscribed(command.channel, id=command.id))
 
+    def _leave(self, command: Unsubscribe) -> None:
+        """End a subscription, also one that is not there yet, or no more: there is no error.
+
+        Such clients take an error for a reason to connect anew, with all their subscriptions.
+        """
+        name = command.channel
+        subscription = self._channels.hub.subscriptions(self._session.ws.connection).get(name)
+        if name in self._arriving:
+            self._unwanted.add(name)
+        elif subscription is not None:
+            self._channels.hub.leave(subscription)
+        self._session.push(Unsubscribed(name, id=command.id))
+
     def _on_end(self, subscription: Subscription) -> None:
         if subscription.expiry is not None:
             subscription.expiry.stop()
@@ -280,7 +310,10 @@ class Visits:
         channel, _ = self._channels.find(command.channel)
         if channel.family.rules.keep is None:
             raise Reject("no_history", "this channel keeps no history")
-        page = await channel.read(command.limit, command.since, reverse=command.reverse)
+        since = command.since
+        page = await channel.read(command.limit, since, reverse=command.reverse)
+        if since is not None and since.epoch and since.epoch != page.top.epoch:
+            raise Reject("unrecoverable", "what was published since this position is lost")
         self._session.push(HistoryPage(command.channel, page.publications, page.top, command.id))
 
     async def _presence(self, command: ReadPresence) -> None:

@@ -23,11 +23,11 @@ from ..commands import (
     ChannelCommand,
     Command,
     Disconnect,
-    Failure,
+    Id,
     Ping,
     Pong,
 )
-from ..connection import current
+from ..connection import MAX_EXCESS, current
 from ..controller import new_controller
 from ..dialects.base import SpoiledFrame
 from ..errors import (
@@ -65,11 +65,15 @@ _alive: dict[asyncio.Task[None], MessageSession] = {}
 _IN_TURN = (Call, Authenticate, ChannelCommand)
 """Commands that wait for those before them."""
 
+_MAX_TOLD = 256
+"""Calls of one frame that was dropped which are answered."""
+
 
 class MessageSession(Beginning):
     """One connection that speaks a dialect."""
 
     __slots__ = (
+        "_frames_over",
         "_is_over",
         "_is_refused",
         "_over",
@@ -85,6 +89,8 @@ class MessageSession(Beginning):
         self._is_refused = False
         """Whether it was accepted only to be told why it is refused."""
         self._over: asyncio.Future[None] | None = None
+        self._frames_over = 0
+        """Frames in a row that had more messages in them than the peer may send."""
         self._requests: Requests | None = None
         self._visits: Visits | None = None
 
@@ -215,10 +221,27 @@ class MessageSession(Beginning):
         context = Context(self.ws, self.ws.handshake, lasting, passing=lasting)
         return await run(plan, context)
 
-    def _say_excess(self, retry_after: float) -> bool:
-        """Tell the peer that a message was dropped, since there were too many; False: no words."""
-        said = Failure("rate_limited", "too many messages", {"retry_after": retry_after})
-        return self.push(said)
+    def _say_excess(self, frame: Frame, retry_after: float) -> bool:
+        """Tell the peer that a frame was dropped, since there were too many; False: no words.
+
+        Each call in it that has an id is answered, so that nobody waits for that in vain.
+        """
+        error = _too_many(retry_after)
+        ids: list[Id | None] = [*self._ids_in(frame)] or [None]
+        said = [self.push(self.failure(error, Call(None, id=id))) for id in ids]
+        return all(said)
+
+    def _ids_in(self, frame: Frame) -> list[Id]:
+        """Return the ids of what can be answered in a frame that is not handled."""
+        codec = self.ws.codec
+        if codec is None or not self.has_names:
+            return []
+        try:
+            commands = codec.decode(frame)
+        except MalformedMessage as error:
+            return [] if error.id is None else [error.id]
+        found = [getattr(command, "id", None) for command in commands[:_MAX_TOLD]]
+        return [id for id in found if id is not None]
 
     # --- messages -------------------------------------------------------------------------------
 
@@ -270,11 +293,26 @@ class MessageSession(Beginning):
                 self.ws.end(closecodes.INVALID_DATA, "no first message")
 
     async def _do_all(self, commands: Sequence[Command]) -> None:
-        for command in commands:
-            connection = self.ws.connection
+        connection, is_over = self.ws.connection, False
+        for index, command in enumerate(commands):
             if self.is_turned_away or (connection.is_ended and not connection.by_peer):
                 return
-            await self._do(command)
+            wait = connection.charge_again() if index else 0.0
+            if wait:
+                is_over = True
+                await self.fail(_too_many(wait), Call(None, id=getattr(command, "id", None)))
+            else:
+                await self._do(command)
+            if index and connection.outbox.is_congested:
+                await connection.make_room()
+        if len(commands) > 1:
+            self._count_excess(is_over=is_over)
+
+    def _count_excess(self, *, is_over: bool) -> None:
+        """End a connection whose frames of several messages are too many, one after the other."""
+        self._frames_over = self._frames_over + 1 if is_over else 0
+        if self._frames_over > MAX_EXCESS:
+            self.ws.end(closecodes.TOO_MANY_MESSAGES, "too many messages")
 
     async def _do(self, command: Command) -> None:
         if isinstance(command, Call):
@@ -412,6 +450,10 @@ class MessageSession(Beginning):
             await self.lasting.release(error)
         except Exception as other:
             logger.error("a dependency of %s failed to end", self.ws.id, exc_info=other)
+
+
+def _too_many(retry_after: float) -> Reject:
+    return Reject("rate_limited", "too many messages", {"retry_after": retry_after})
 
 
 def _is_verdict(error: Exception) -> bool:

@@ -432,7 +432,8 @@ async def test_a_subscriber_reads_history_in_pages_both_ways() -> None:
         since = msgspec.to_builtins(positions[2])
         assert await read(since=since) == [3, 4]
         assert await read(since=since, reverse=True) == [1, 0]
-        assert await read(since={"epoch": "gone", "offset": 1}) == []
+        gone = await to(ws, "history", "news", since={"epoch": "gone", "offset": 1})
+        assert gone["code"] == "unrecoverable"
 
 
 async def test_a_channel_that_keeps_or_tells_nothing_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -276,3 +277,127 @@ async def test_nobody_has_to_greet_to_spoil_a_frame() -> None:
     async with TestClient(chatting()) as client, client.connect(PATH) as ws:
         await ws.send_text("[" * 200)
         await ws.assert_closed(3501)
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+
+def calls(*ids: int) -> str:
+    asked = [{"id": id, "rpc": {"method": "add", "data": {"a": 1, "b": id}}} for id in ids]
+    return "\n".join(map(json.dumps, asked))
+
+
+async def answers(ws: TestWebSocket, count: int) -> list[tuple[int, int]]:
+    """Return the ids and the codes of errors of what comes; 0 for no error."""
+    found = [await ws.receive_json() for _ in range(count)]
+    return [(each["id"], each.get("error", {}).get("code", 0)) for each in found]
+
+
+async def test_each_command_of_a_frame_counts_for_the_rate() -> None:
+    app = counting(message_rate=0.001, message_burst=4)
+    async with TestClient(app) as client, client.connect(PATH) as ws:
+        await ws.send_text(greeting())
+        assert (await ws.receive_json())["id"] == 1
+        await ws.send_text(calls(2, 3, 4, 5, 6))
+        expected = [(2, 0), (3, 0), (4, 0), (5, 111), (6, 111)]
+        assert await answers(ws, 5) == expected
+
+
+async def test_a_frame_that_is_too_much_is_answered_for_each_of_its_commands() -> None:
+    app = counting(message_rate=0.001, message_burst=1)
+    async with TestClient(app) as client, client.connect(PATH) as ws:
+        await ws.send_text(greeting())
+        assert (await ws.receive_json())["id"] == 1
+        await ws.send_text(calls(2, 3))
+        assert await answers(ws, 2) == [(2, 111), (3, 111)]
+        await ws.send_text('{"send":{"data":1}}')
+        assert (await ws.receive_json())["push"]["message"]["data"]["error"]["code"] == 111
+
+
+class OnePerFrame:
+    """A budget that has a token for each frame, and none for what else is in it."""
+
+    limit = "message_rate"
+
+    def charge(self, size: int, now: float) -> float:
+        return 0.0 if size else 0.5
+
+
+async def test_who_goes_on_with_frames_that_hold_too_much_is_sent_away() -> None:
+    app = App()
+    live = app.events("/connection", dialect=Centrifugo())
+
+    @live.on_connect
+    async def limit(ws: WebSocket) -> None:
+        ws.connection.budget = OnePerFrame()
+
+    async with TestClient(app) as client, client.connect(PATH) as ws:
+        await ws.send_text(greeting())
+        assert (await ws.receive_json())["id"] == 1
+        for id in range(2, 24, 2):
+            await ws.send_text(calls(id, id + 1))
+            assert await answers(ws, 2) == [(id, 104), (id + 1, 111)]
+        await ws.assert_closed(3013)
+
+
+async def test_many_commands_of_one_frame_wait_for_room_in_the_outbox() -> None:
+    app = counting(outbox_frames=10)
+    async with TestClient(app) as client, client.connect(PATH) as ws:
+        await ws.send_text(greeting())
+        assert (await ws.receive_json())["id"] == 1
+        asked = [{"id": id, "ping": {}} for id in range(2, 2002)]
+        await ws.send_text("\n".join(map(json.dumps, asked)))
+        for id in range(2, 2002):
+            assert (await ws.receive_json())["id"] == id
+
+
+# --- leaving ------------------------------------------------------------------------------------
+
+
+async def test_who_leaves_what_it_is_not_subscribed_to_is_told_no_error() -> None:
+    async with TestClient(chatting()) as client, client.connect(PATH) as ws:
+        await ws.send_text(greeting())
+        assert (await ws.receive_json())["id"] == 1
+        for id, channel in enumerate(("chat", "no-such-channel", "a b", ""), 2):
+            asked = {"id": id, "unsubscribe": {"channel": channel}}
+            await ws.send_text(json.dumps(asked))
+            assert await ws.receive_json() == {"id": id, "unsubscribe": {}}
+
+
+async def test_who_leaves_while_it_is_let_in_is_not_subscribed() -> None:
+    app, gate, left = App(), Gate(), asyncio.Event()
+    app.events("/connection", dialect=Centrifugo(), concurrency=8)
+    chat = app.channel("chat")
+
+    @chat.on_subscribe
+    async def decide() -> bool:
+        await gate()
+        return True
+
+    @chat.on_unsubscribe
+    async def note() -> None:
+        left.set()
+
+    async with TestClient(app) as client, client.connect(PATH) as ws:
+        await ws.send_text(greeting())
+        assert (await ws.receive_json())["id"] == 1
+        await ws.send_text('{"id":2,"subscribe":{"channel":"chat"}}')
+        await gate.reached.wait()
+        await ws.send_text('{"id":3,"unsubscribe":{"channel":"chat"}}')
+        assert await ws.receive_json() == {"id": 3, "unsubscribe": {}}
+        gate.open.set()
+        assert (await ws.receive_json())["id"] == 2
+        await left.wait()
+        assert await chat().subscriber_count() == 0
+        await ws.send_text('{"id":4,"subscribe":{"channel":"chat"}}')
+        assert (await ws.receive_json())["id"] == 4
+        assert await chat().subscriber_count() == 1
+
+
+async def test_history_since_a_time_that_is_lost_is_an_error() -> None:
+    async with TestClient(chatting()) as client, client.connect(PATH) as ws:
+        await ws.send_text(greeting() + '\n{"id":2,"subscribe":{"channel":"chat"}}')
+        assert [(await ws.receive_json())["id"] for _ in range(2)] == [1, 2]
+        since = {"channel": "chat", "limit": 5, "since": {"epoch": "other", "offset": 3}}
+        await ws.send_text(json.dumps({"id": 3, "history": since}))
+        assert (await ws.receive_json())["error"]["code"] == 112
