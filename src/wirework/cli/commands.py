@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,9 @@ from ..json import MsgspecAdapter
 from ..publisher import Publisher
 from .check import check as check_app
 from .check import to_json, to_text
-from .run import Options, RunError, load, serve
+from .loading import load
+from .mistakes import RunError
+from .run import Options, serve
 
 __all__ = ["cli"]
 
@@ -41,6 +44,16 @@ class Transport(StrEnum):
     rsgi = "rsgi"
 
 
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    critical = "critical"
+    error = "error"
+    warning = "warning"
+    info = "info"
+    debug = "debug"
+
+
 class Format(StrEnum):
     """How a report is written."""
 
@@ -48,8 +61,18 @@ class Format(StrEnum):
     json = "json"
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"wirework {metadata.version('wirework')}")
+        raise typer.Exit
+
+
 @cli.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
     """Serve applications with Wirework."""
 
 
@@ -58,14 +81,26 @@ def run(
     app: Annotated[str, typer.Argument(help="Where the application is: module:name.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
+    uds: Annotated[Path | None, typer.Option(help="A Unix socket to listen at, no port.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     reload: Annotated[bool, typer.Option(help="Restart when a file changes.")] = False,
+    factory: Annotated[
+        bool, typer.Option("--factory", help="The name is a function that makes the application.")
+    ] = False,
     server: Annotated[Server, typer.Option(help="Who accepts connections.")] = Server.uvicorn,
     transport: Annotated[
         Transport | None,
-        typer.Option(help="What carries WebSockets; native with uvicorn, rsgi with granian."),
+        typer.Option(
+            help="What carries WebSockets; native with uvicorn; with granian rsgi, or asgi for"
+            " applications that have no RSGI."
+        ),
     ] = None,
-    access_log: Annotated[bool, typer.Option(help="Log every HTTP request.")] = False,
+    access_log: Annotated[
+        bool, typer.Option(help="A line for every HTTP request, handshake and end of a connection.")
+    ] = False,
+    log_level: Annotated[
+        LogLevel | None, typer.Option(help="Log from this level on; the server's default.")
+    ] = None,
     ssl_certfile: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
     ssl_keyfile: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
     root_path: Annotated[str, typer.Option(help="The prefix that a proxy strips.")] = "",
@@ -77,6 +112,7 @@ def run(
     given: dict[str, Any] = dict(locals())
     given["server"] = server.value
     given["transport"] = None if transport is None else transport.value
+    given["log_level"] = None if log_level is None else log_level.value
     try:
         serve(Options(**given), typer.echo)
     except RunError as error:
@@ -95,7 +131,7 @@ def check(
 ) -> None:
     """Print what an application leaves open; exit status 1 if there are errors."""
     try:
-        report = check_app(app, load(app), ignored=ignore or ())
+        report = check_app(app, load(app).app, ignored=ignore or ())
     except (RunError, WireworkError) as error:
         typer.echo(f"wirework check: {error}", err=True)
         raise typer.Exit(2) from None

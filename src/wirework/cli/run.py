@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import math
 import os
-import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from ..app import App
-from ..channels.directory import Channels
-from ..security.session_store import MemorySessions
-from ..security.sources import Ticket
-from ..security.tickets import UsedTickets
-from ..settings import Settings
 from ..shutdown import IMMEDIATE
+from .addresses import free_port, make_room
+from .loading import Loaded, load
+from .mistakes import RunError
+from .refusals import refuse
+from .served import Served, stop_timeout
 
-__all__ = ["Options", "RunError", "describe", "load", "serve", "stop_timeout"]
+__all__ = ["Options", "RunError", "describe", "serve", "stop_timeout"]
 
 _NATIVE = "wirework.transports.native:NativeProtocol"
 _HTTP = "wirework.transports.native:HttpProtocol"
-_DEFAULTS = Settings()
-_MARGIN = 6.0
-"""Seconds beyond `drain_timeout`, for cleanup and disconnect hooks."""
-_UVICORN_LARGEST = 16 * 1024 * 1024
-"""Bytes of a message that Uvicorn takes if it is not told."""
+_NATIVE_LARGEST = 16 * 1024 * 1024
+"""Bytes of a message to an application that is not Wirework's."""
 _RELOAD = 2
 """Seconds for all of it where the server starts again because of a change."""
 
-
-class RunError(Exception):
-    """What the command line asks for cannot be done; the text says why, and what to do."""
+LogLevel: TypeAlias = Literal["critical", "error", "warning", "info", "debug"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,66 +35,77 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     host: str = "127.0.0.1"
     port: int = 8000
+    uds: Path | None = None
     workers: int = 1
     reload: bool = False
+    factory: bool = False
     server: Literal["uvicorn", "granian"] = "uvicorn"
     transport: Literal["native", "asgi", "rsgi"] | None = None
     access_log: bool = False
+    log_level: LogLevel | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
     root_path: str = ""
     forwarded_allow_ips: str | None = None
 
     @property
-    def carrier(self) -> str:
-        """The transport that was chosen, or the server's best."""
-        return self.transport or ("rsgi" if self.server == "granian" else "native")
+    def address(self) -> str:
+        """Where it listens."""
+        if self.uds is not None:
+            return f"unix:{self.uds}"
+        return f"{'https' if self.ssl_certfile else 'http'}://{self.host}:{self.port}"
+
+    def carrier(self, served: Served) -> str:
+        """Return the transport that was chosen, or the best that server and application have."""
+        if self.transport is not None:
+            return self.transport
+        if self.server == "uvicorn":
+            return "native"
+        return "rsgi" if served.is_rsgi else "asgi"
 
 
 def serve(options: Options, say: Callable[[str], None]) -> None:
     """Serve until the process is told to stop.
 
     Raises:
-        RunError: a combination that cannot work, an application that is not there, or a server
-            that is not installed.
+        RunError: a combination that cannot work, an application that is not there or fails, or a
+            server that is not installed.
     """
     _check(options)
-    app = load(options.app)
-    _check_proxies(app, options)
-    _check_sessions(app, options)
-    _check_tickets(app, options)
-    _check_broker(app, options)
-    if options.port == 0:
-        options = msgspec.structs.replace(options, port=_free_port(options.host))
-    for line in describe(app, options):
+    loaded = load(options.app, factory=options.factory)
+    served = Served(loaded.app)
+    _check_transport(options, served)
+    refuse(
+        served.applications,
+        workers=options.workers,
+        has_trusted_proxies=options.forwarded_allow_ips is not None,
+    )
+    options = _with_address(options)
+    for line in describe(served, options):
         say(line)
     if options.reload:
         os.environ[IMMEDIATE] = "1"
-    seconds = _RELOAD if options.reload else stop_timeout(app)
-    if options.server == "granian":
-        _run_granian(options, app, stop_timeout=seconds)
-    else:
-        _run_uvicorn(options, app, stop_timeout=seconds)
+    run = _run_granian if options.server == "granian" else _run_uvicorn
+    run(options, loaded, served)
 
 
-def describe(app: Any, options: Options) -> list[str]:
+def describe(served: Served, options: Options) -> list[str]:
     """Return what is served, line by line."""
-    scheme = "https" if options.ssl_certfile else "http"
-    lines = [f"{options.app} at {scheme}://{options.host}:{options.port}"]
-    lines.append(f"  server {options.server}, transport {options.carrier}")
+    lines = [f"{options.app} at {options.address}"]
+    lines.append(f"  server {options.server}, transport {options.carrier(served)}")
     if options.workers > 1:
         lines[-1] += f", {options.workers} workers"
-    routes = getattr(app, "describe_routes", None)
-    if routes is not None:
-        lines += [f"  {line}" for line in routes()]
-    return lines
+    proxies = _believed_proxies(options, served)
+    if proxies is not None:
+        lines.append(f"  Uvicorn believes X-Forwarded-For and X-Forwarded-Proto of {proxies}")
+    return lines + [f"  {line}" for line in served.lines()]
 
 
 def _check(options: Options) -> None:
     fits = {"uvicorn": ("native", "asgi"), "granian": ("rsgi", "asgi")}[options.server]
-    if options.carrier not in fits:
+    if options.transport not in (None, *fits):
         names = " or ".join(fits)
-        raise RunError(f"--transport {options.carrier} needs another --server; expected {names}")
+        raise RunError(f"--transport {options.transport} needs another --server; expected {names}")
     if options.reload and options.workers > 1:
         raise RunError("--reload works with one worker; leave out --workers")
     if (options.ssl_certfile is None) != (options.ssl_keyfile is None):
@@ -116,169 +117,105 @@ def _check(options: Options) -> None:
         raise RunError(
             "--forwarded-allow-ips needs --server uvicorn; granian reads no such headers"
         )
-    for module in ("picows", options.server) if options.carrier == "native" else (options.server,):
-        if importlib.util.find_spec(module) is None:
+    if options.uds is not None and (options.host, options.port) != ("127.0.0.1", 8000):
+        raise RunError("--uds listens at no port; leave out --host and --port")
+    _check_installed(options)
+
+
+def _check_installed(options: Options) -> None:
+    is_native = options.server == "uvicorn" and options.transport != "asgi"
+    for module in ("picows", options.server) if is_native else (options.server,):
+        if not _has(module):
             extra = "granian" if module == "granian" else "server"
             raise RunError(f"{module} is not installed: pip install 'wirework[{extra}]'")
+    if options.reload and options.server == "granian" and not _has("watchfiles"):
+        raise RunError("--reload with granian needs watchfiles: pip install watchfiles")
 
 
-def load(target: str) -> Any:
-    """Import the application `module:name`, the module being looked for here first.
-
-    Raises:
-        RunError: it is not there, or cannot be called.
-    """
-    module_name, colon, name = target.partition(":")
-    if not colon or not module_name or not name:
-        raise RunError(f"expected module:name, got {target!r}")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise RunError(f"there is no module {error.name!r} here") from None
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise RunError(f"{module_name!r} has no {name!r}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise RunError(f"{target} is no application: expected a callable, got {found!r}")
-    return found
-
-
-def _check_proxies(app: Any, options: Options) -> None:
-    if options.forwarded_allow_ips is not None and _trusts_proxies(app):
+def _check_transport(options: Options, served: Served) -> None:
+    if options.transport == "rsgi" and not served.is_rsgi:
         raise RunError(
-            "--forwarded-allow-ips and the setting trusted_proxies both say who is believed;"
-            " leave out the option"
+            "--transport rsgi: expected an application with __rsgi__, such as a wirework.App,"
+            f" got {options.app}, a {type(served.app).__name__}; leave out --transport"
         )
 
 
-def _check_sessions(app: Any, options: Options) -> None:
-    if options.workers > 1 and isinstance(getattr(app, "sessions", None), MemorySessions):
-        raise RunError(
-            "MemorySessions knows the sessions of one process alone, and each worker is one;"
-            " leave out --workers, or give the application a store that they share"
-        )
+def _with_address(options: Options) -> Options:
+    if options.uds is not None:
+        make_room(options.uds)
+    elif options.port == 0:
+        return msgspec.structs.replace(options, port=free_port(options.host))
+    return options
 
 
-def _check_tickets(app: Any, options: Options) -> None:
-    if options.workers > 1 and isinstance(app, App) and _forgets_tickets(app):
-        raise RunError(
-            "each worker remembers for itself which tickets were used, so one would be good once in"
-            " each; leave out --workers, or give App tickets=RedisTickets(url)"
-        )
-
-
-def _forgets_tickets(app: App) -> bool:
-    """Whether a route takes tickets that only this process knows to be used."""
-    gates = (target.gate for _, target in app.websocket_routes() if target.gate is not None)
-    sources = (source for gate in gates for source in gate.auth.sources)
-    tickets = (each.tickets or app.tickets for each in sources if isinstance(each, Ticket))
-    return any(isinstance(each.store, UsedTickets) for each in tickets)
-
-
-def _check_broker(app: Any, options: Options) -> None:
-    channels = getattr(app, "channels", None)
-    if options.workers == 1 or not isinstance(channels, Channels) or channels.hub.broker.is_shared:
-        return
-    known = "channels" if len(channels) else ""
-    if not known and getattr(app, "has_streams", False):
-        known = "HTTP streams"
-    if known:
-        raise RunError(
-            f"the broker memory:// knows the {known} of one process alone, and each worker is one;"
-            " leave out --workers, or set broker, such as WIREWORK_BROKER=redis://..."
-        )
-
-
-def _trusts_proxies(app: Any) -> bool:
-    """Whether the application reads the headers of proxies itself."""
-    return bool(getattr(getattr(app, "settings", None), "trusted_proxies", ()))
-
-
-def stop_timeout(app: Any) -> int:
-    """Return after how many seconds the server ends what `app` has not, at shutdown."""
-    settings = getattr(app, "settings", None)
-    return math.ceil(getattr(settings, "drain_timeout", _DEFAULTS.drain_timeout) + _MARGIN)
-
-
-def _head_timeout(app: Any) -> int:
-    """Return the milliseconds within which the head of a request must have come."""
-    settings = getattr(app, "settings", None)
-    seconds = getattr(settings, "handshake_timeout", _DEFAULTS.handshake_timeout)
-    return math.ceil(seconds * 950)  # it ends them a little late
-
-
-def _largest_frame(app: Any) -> int:
-    """Return above which size Uvicorn itself refuses a message: twice what any route takes.
-
-    Messages below that are refused, counted and answered by the application.
-    """
-    if type(app) is not App:
-        return _UVICORN_LARGEST
-    sizes = [target.settings.max_message_size for _, target in app.websocket_routes()]
-    return 2 * max(sizes) if sizes else _UVICORN_LARGEST
-
-
-def _free_port(host: str) -> int:
-    """Choose the port here, so that what is said of it is true, also with several workers."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-        with socket.create_server(address[:2], family=family) as found:
-            return int(found.getsockname()[1])
-    except OSError as error:
-        raise RunError(f"cannot listen on {host!r}: {error}") from None
+def _believed_proxies(options: Options, served: Served) -> str | None:
+    """Return whose headers Uvicorn is to read, as the application does not; None: nobody's."""
+    if options.server != "uvicorn" or served.trusts_proxies:
+        return None
+    return options.forwarded_allow_ips or os.environ.get("FORWARDED_ALLOW_IPS") or None
 
 
 def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _run_uvicorn(options: Options, app: Any, *, stop_timeout: int) -> None:
+def _run_uvicorn(options: Options, loaded: Loaded, served: Served) -> None:
     from . import with_uvicorn
 
-    is_native = options.carrier == "native"
+    is_native = options.carrier(served) == "native"
+    is_alone = options.workers == 1 and not options.reload
+    is_made = loaded.is_factory and is_alone  # in this process, and once is enough
     with_uvicorn.run(
-        app=options.app,
+        app=loaded.app if is_made else options.app,
+        factory=loaded.is_factory and not is_made,
         host=options.host,
         port=options.port,
+        uds=None if options.uds is None else str(options.uds),
         workers=options.workers,
         reload=options.reload,
         loop="uvloop" if _has("uvloop") else "asyncio",
         http=_HTTP if _has("httptools") else "auto",
         ws=_NATIVE if is_native else "auto",
-        ws_max_size=_UVICORN_LARGEST if is_native else _largest_frame(app),
+        ws_max_size=_NATIVE_LARGEST if is_native else served.largest_frame,
         ws_per_message_deflate=False,
         access_log=options.access_log,
-        log_level="warning" if not options.access_log else "info",
-        timeout_graceful_shutdown=stop_timeout,
+        log_level=None,
+        log_config=with_uvicorn.log_config(options.log_level, has_access=options.access_log),
+        timeout_graceful_shutdown=_RELOAD if options.reload else served.stop_timeout,
         ssl_certfile=None if options.ssl_certfile is None else str(options.ssl_certfile),
         ssl_keyfile=None if options.ssl_keyfile is None else str(options.ssl_keyfile),
         root_path=options.root_path,
-        proxy_headers=not _trusts_proxies(app),
+        proxy_headers=_believed_proxies(options, served) is not None,
         forwarded_allow_ips=options.forwarded_allow_ips,
     )
 
 
-def _run_granian(options: Options, app: Any, *, stop_timeout: int) -> None:
+def _run_granian(options: Options, loaded: Loaded, served: Served) -> None:
     from granian.constants import Interfaces
     from granian.http import HTTP1Settings
 
     from . import with_granian
 
+    logging: dict[str, Any] = {}
+    if options.log_level is not None or options.access_log:
+        logging = with_granian.log_options(options.log_level or "info")
+    if loaded.is_factory:
+        with_granian.import_anew()
     with_granian.run(
         options.app,
+        factory=loaded.is_factory,
         address=options.host,
         port=options.port,
-        interface=Interfaces.RSGI if options.carrier == "rsgi" else Interfaces.ASGI,
+        uds=options.uds,
+        uds_permissions=0o666,  # as Uvicorn has it
+        interface=Interfaces.RSGI if options.carrier(served) == "rsgi" else Interfaces.ASGI,
         workers=options.workers,
-        reload=options.reload,
+        **(with_granian.reload_options() if options.reload else {}),
         log_access=options.access_log,
         ssl_cert=options.ssl_certfile,
         ssl_key=options.ssl_keyfile,
         url_path_prefix=options.root_path or None,
-        workers_kill_timeout=stop_timeout,
-        http1_settings=HTTP1Settings(header_read_timeout=_head_timeout(app)),
+        workers_kill_timeout=_RELOAD if options.reload else served.stop_timeout,
+        http1_settings=HTTP1Settings(header_read_timeout=served.head_timeout),
+        **logging,
     )
