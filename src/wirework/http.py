@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -114,6 +114,8 @@ class HttpEndpoint:
         try:
             async with context:
                 return await self._respond(request, context)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
         except Exception as error:
             if isinstance(error, _TooLarge):
                 self._app.met("max_body_size")
@@ -223,7 +225,7 @@ def with_sessions(app: ASGIApp, keeper: SessionKeeper) -> ASGIApp:
                 headers = MutableHeaders(scope=message)
                 if session.accessed:
                     headers.add_vary_header("Cookie")
-                value = await keeper.settle(session)
+                value = await keeper.settle(session, is_https=scope.get("scheme") == "https")
                 if value is not None:
                     headers.append("set-cookie", value)
                 if isinstance(session, StoredSession):

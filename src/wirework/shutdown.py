@@ -27,7 +27,7 @@ IMMEDIATE: Final = "_WIREWORK_SHUTDOWN_AT_ONCE"
 _TURN = 0.02
 """Seconds between two looks at connections that are to end."""
 
-_CLEANUP = 5.0
+_CLEANUP = 3.0
 """Seconds for the cleanup of cancelled handlers, and for disconnect hooks."""
 
 _HURRY = 1.0

@@ -7,7 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +178,23 @@ async def test_headers_of_proxies_are_believed_from_proxies_alone(server: Served
         assert await status_of(server, "/echo", foreign) == 403
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_neighbour_on_the_machine_is_one_address_whatever_it_says(
+    tmp_path: Path, transport: str
+) -> None:
+    """E9: nobody is a proxy unless somebody says so, not even a peer on the loopback."""
+    log, limit = tmp_path / "log", {"max_connections_per_address": 2}
+    with served(transport, log, application=SERVICE, **limit) as server:
+        async with AsyncExitStack() as stack:
+            found = []
+            for number in range(4):
+                client = await stack.enter_async_context(raw_client(server.port))
+                claim = f"X-Forwarded-For: 10.9.9.{number}"
+                await client.send(handshake("/echo", claim, host=f"Host: {server.authority}"))
+                found.append(int((await client.head()).split()[1]))
+        assert found == [101, 101, 429, 429]
+
+
 async def test_an_error_of_a_handler_tells_its_peer_nothing(server: Served) -> None:
     """E10: 1011, or an error without the text of the exception, and the log has it."""
     async with server.opened("/raise") as client:
@@ -224,6 +241,32 @@ async def test_guesses_from_one_address_are_refused_before_anybody_is_asked(
         assert set(found) == {401, 429}
         seen = (await server.state())["seen"]
         assert seen["verified"] == found.count(401) < 50
+
+
+async def auth(client: RawClient, token: str) -> str:
+    """Say who we are; return the type of the answer, or the code of the close."""
+    await client.send(frame(json.dumps({"type": "auth", "data": {"token": token}}).encode()))
+    opcode, payload = await client.frame()
+    if opcode == CLOSE:
+        return str(int.from_bytes(payload[:2], "big"))
+    return str(json.loads(payload)["type"])
+
+
+async def test_guesses_on_one_connection_are_its_end(server: Served) -> None:
+    """E12: the fifth newer token in a row that is refused is the last; a good one starts anew."""
+    verified = (await server.state())["seen"].get("verified", 0)
+    async with server.opened("/first") as client:
+        assert await auth(client, "t-ada") == "ready"
+        found = [await auth(client, f"x-{number}") for number in range(4)]
+        assert await auth(client, "t-ada") == "ready"
+        found += [await auth(client, f"x-{number}") for number in range(4, 9)]
+        assert found == ["error"] * 9
+        end = frame(json.dumps({"type": "auth", "data": {"token": "t-ada"}}).encode())
+        await client.send(end * 100)
+        if server.name == "rsgi":  # which carries no codes, so it is said before
+            assert json.loads((await client.frame())[1])["code"] == 4401
+        assert await code_of(client) == (0 if server.name == "rsgi" else 4401)
+    assert (await server.state())["seen"]["verified"] == verified + 11
 
 
 async def test_two_tenants_at_once_each_get_their_own(server: Served) -> None:

@@ -13,7 +13,7 @@ from tests.wire.native import HTTP, OWN_HTTP, NativeServer, alive, echo, native_
 from tests.wire.raw import frame, handshake, raw_client
 from tests.wire.requests import LARGE, REFUSED, without
 from wirework import App
-from wirework.transports.native import http as native_http
+from wirework.transports.native import bounded
 
 VERSION = "Sec-WebSocket-Version: 13"
 
@@ -140,7 +140,7 @@ async def test_a12_what_is_pipelined_behind_a_refusal_is_not_heard(server: Nativ
 async def test_a13_a_peer_that_is_slow_with_its_request_is_ended(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native_http, "HEAD_TIMEOUT", 0.25)
+    monkeypatch.setattr(bounded, "HEAD_TIMEOUT", 0.25)
     async with native_server(echo, OWN_HTTP) as server:
         async with raw_client(server.port) as client:
             if data:
@@ -154,12 +154,26 @@ async def test_a13_a_peer_that_is_slow_with_its_request_is_ended(
 async def test_a13_an_open_connection_is_not_bound_by_the_deadline_of_its_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(native_http, "HEAD_TIMEOUT", 0.25)
+    monkeypatch.setattr(bounded, "HEAD_TIMEOUT", 0.25)
     async with native_server(echo, OWN_HTTP) as server, server.opened() as client:
         async with raw_client(server.port) as slow:
             assert await slow.rest() == b""
         await client.send(frame(b"still here"))
         assert await client.frame() == (1, b"still here")
+
+
+async def test_a13_a_late_first_byte_does_not_start_the_deadline_anew() -> None:
+    async with native_server(echo, OWN_HTTP) as server, raw_client(server.port) as client:
+        await until(lambda: len(server.connections) == 1)
+        (waiting,) = server.connections
+        due = waiting._due
+        await client.send(b"G")
+        await until(lambda: waiting not in server.connections)
+        (reading,) = server.connections
+        assert reading._input_due == due
+        await client.send(b"ET / HTTP/1.1\r\n")
+        await until(lambda: reading._latest.startswith(b"ET"))
+        assert reading._input_due == due
 
 
 async def test_a14_a_handshake_in_single_bytes_is_accepted(server: NativeServer) -> None:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import logging
 import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from uvicorn import Config, Server
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import ChangeReload, Multiprocess, multiprocess
 
 from ..app import App
+from ..settings import Settings
 from .logs import write_in_a_thread
+from .starting import Starting
 
-__all__ = ["run"]
+__all__ = ["log_config", "run"]
 
 _STARTUP_FAILURE = 3
-"""Exit status of Uvicorn where the application does not start."""
+"""Exit status of Uvicorn's workers where the application does not start."""
 
 _HOOKS = 2.0
 """Seconds for disconnect hooks where all is to end at once; then what is left is cancelled."""
+
+_DEFAULTS = Settings()
 
 _NATIVE = "wirework.transports.native"
 """Where the protocol is that leaves the end of connections to the application."""
@@ -31,28 +40,58 @@ _NATIVE = "wirework.transports.native"
 def run(**options: Any) -> None:
     """Serve with these options of `uvicorn.Config`, until told to stop.
 
-    A second signal ends everything at once, and the exit status is 0 after either.
+    A second signal ends everything at once, and the exit status is 0 after either. It is 1 where
+    the application does not start.
     """
     config = Config(**options)
-    if config.should_reload:
-        ChangeReload(config, target=_Worker(config).run, sockets=[config.bind_socket()]).run()
-    elif config.workers > 1:
-        multiprocess.Process = _Process  # type: ignore[misc]  # Uvicorn asks nobody for its class
-        workers = _Workers(config, sockets=[config.bind_socket()])
-        workers.run()
-        if any(each.exitcode == _STARTUP_FAILURE for each in workers.processes):
-            sys.exit(_STARTUP_FAILURE)
-    else:
-        _serve(config)
+    try:
+        if config.should_reload:
+            ChangeReload(config, target=_Worker(config).run, sockets=[config.bind_socket()]).run()
+        elif config.workers > 1:
+            _serve_by_workers(config)
+        else:
+            _serve(config)
+    finally:
+        if config.uds is not None:
+            Path(config.uds).unlink(missing_ok=True)
+
+
+def log_config(level: str | None, *, has_access: bool) -> dict[str, Any]:
+    """Return what configures logging here and in workers.
+
+    Args:
+        level: from which on Uvicorn's and Wirework's lines are logged; None: as each does it, or
+            "info" with `has_access`.
+        has_access: whether requests are logged, whatever the level.
+    """
+    config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
+    loggers = config["loggers"]
+    own = (level or ("info" if has_access else "warning")).upper()
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
+        loggers.setdefault(name, {})["level"] = own
+    loggers["uvicorn.access"]["level"] = "INFO" if has_access else own
+    if level is not None or has_access:
+        loggers["wirework"] = {"level": own}
+        if not logging.getLogger().handlers:
+            loggers["wirework"]["handlers"] = ["default"]
+    return config
+
+
+def _serve_by_workers(config: Config) -> None:
+    multiprocess.Process = _Process  # type: ignore[misc]  # Uvicorn asks nobody for its class
+    workers = _Workers(config, sockets=[config.bind_socket()])
+    workers.run()
+    if any(each.exitcode == _STARTUP_FAILURE for each in workers.processes):
+        sys.exit(1)
 
 
 def _serve(config: Config) -> None:
     config.load_app()
     server = _Server(config)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, SystemExit):
         server.run()
     if not server.started:
-        sys.exit(_STARTUP_FAILURE)
+        sys.exit(1)
 
 
 class _Server(Server):
@@ -73,7 +112,10 @@ class _Server(Server):
     async def startup(self, sockets: Any = None) -> None:
         """Start; a log that nobody reads must not stop the event loop from here on."""
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
+        if self.config.is_ssl:
+            self._bound_tls(self._loop)
+        with Starting(self.lifespan, self.config):
+            await super().startup(sockets)
         write_in_a_thread()
 
     async def shutdown(self, sockets: Any = None) -> None:
@@ -97,6 +139,12 @@ class _Server(Server):
         while type(app).__module__.startswith("uvicorn."):
             app = getattr(app, "app", None)
         return app if isinstance(app, App) else None
+
+    def _bound_tls(self, loop: Any) -> None:
+        """Have the TLS handshake end in time: Uvicorn passes on no deadline, asyncio has 60 s."""
+        settings = _DEFAULTS if self._app is None else self._app.settings
+        seconds = settings.handshake_timeout
+        loop.create_server = partial(loop.create_server, ssl_handshake_timeout=seconds)
 
     def _is_second(self, sig: int) -> bool:
         return bool(self._signals)
