@@ -13,6 +13,7 @@ __all__ = [
     "COOKIE_PATH",
     "COUNT",
     "FLAG",
+    "FLAG_OR_AUTO",
     "INTERVAL",
     "LIMIT",
     "LIMIT_OR_AUTO",
@@ -155,6 +156,15 @@ def _parse_flag(text: str) -> bool:
     return _FLAGS[word]
 
 
+def _is_flag_or_auto(value: Any) -> bool:
+    return value == "auto" or isinstance(value, bool)
+
+
+def _parse_flag_or_auto(text: str) -> Any:
+    word = text.strip().lower()
+    return word if word == "auto" else _parse_flag(text)
+
+
 def _parse_size(text: str) -> int:
     match = _SIZE_TEXT.fullmatch(text.strip())
     if match is None:
@@ -175,6 +185,7 @@ _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE |
 _PROXY_HEADERS = {"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
 
 FLAG: Final = Rule("true or false", _that(lambda value: isinstance(value, bool)), _parse_flag)
+FLAG_OR_AUTO: Final = Rule("true, false or auto", _that(_is_flag_or_auto), _parse_flag_or_auto)
 COUNT: Final = Rule("an int >= 1", _that(_is_positive_int), int)
 SIZE: Final = COUNT._replace(parse=_parse_size)
 MAX_AGE: Final = _or_none(COUNT)

@@ -21,7 +21,7 @@ from .security.gate import Gate
 from .security.identity import user_key
 from .security.origin import OriginPolicy
 from .security.proxies import Proxies
-from .security.refusals import Refusals
+from .security.refusals import Refusals, StoreAway
 from .security.sessions import Session
 from .security.stored_session import StoredSession
 from .session import MessageSession
@@ -219,9 +219,10 @@ class Reception:
                 handshake.stored = handshake.session if keeper.waits else None
             is_ready = True
         except Exception as error:
-            logger.error("%s: its session could not be loaded", ws.id, exc_info=error)
+            away = StoreAway("its session could not be loaded", error)
+            self.lack(ws, away)
             if not ws.connection.is_answered:
-                await ws.connection.refuse(503, (), b"Service Unavailable")
+                await ws.connection.refuse(away.status, away.headers, away.body)
         finally:
             if not is_ready:
                 ws.connection.finish()
@@ -266,6 +267,12 @@ class Reception:
         if ws.connection.is_answered:
             raise Close(closecodes.TOO_MANY_MESSAGES, refusal.text)
         raise Refuse(refusal.status, refusal.text, refusal.headers)
+
+    def lack(self, ws: WebSocket, away: StoreAway) -> None:
+        """Take note that the handshake of `ws` is about to be refused, as a store has failed."""
+        ws.connection.turned_away("store")
+        text = "refused the handshake of %r: %s: %r"
+        self._refusals.log("store", text, ws.handshake.path, away.what, away.error)
 
     def disconnect(
         self, user: Any, session: Mapping[str, Any] | None, id: str | None, code: int, reason: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import SessionError, SettingsError
@@ -12,6 +13,7 @@ from .settings import Settings
 from .types import ASGIApp, HeaderList
 
 if TYPE_CHECKING:
+    from .reception import Reception
     from .security.keepers import SessionKeeper
     from .security.session_store import SessionStore
     from .security.tickets import Tickets, TicketStore
@@ -25,6 +27,7 @@ class SessionHost:
     """What an application has of sessions, and the tickets that are signed as they are."""
 
     settings: Settings
+    _reception: Reception
     sessions: SessionStore | None
     """What keeps the sessions; None: their cookies do."""
     _keeper: SessionKeeper | None
@@ -59,14 +62,25 @@ class SessionHost:
 
     async def _close_stores(self) -> None:
         """End the connections of the stores that have some."""
-        for store in (self.sessions, self._ticket_store):
+        for store in {id(each): each for each in self._stores()}.values():
             close = getattr(store, "close", None)
             if close is None:
                 continue
             try:
-                await close()
+                closing = close()
+                if inspect.isawaitable(closing):
+                    await closing
             except Exception as error:
                 logger.warning("%s could not be closed", type(store).__name__, exc_info=error)
+
+    def _stores(self) -> Iterator[object]:
+        """The stores of the application, and those of its routes' tickets."""
+        yield self.sessions
+        yield self._ticket_store
+        for each in self._reception.table:
+            gate = each.target.gate
+            for source in () if gate is None else gate.auth.sources:
+                yield getattr(getattr(source, "tickets", None), "store", None)
 
     async def session_headers(self, handshake: Handshake) -> HeaderList:
         """Save the session before the answer; return the Set-Cookie header that it needs, if any.
@@ -76,7 +90,8 @@ class SessionHost:
         """
         if self._keeper is None or not handshake.has_session:
             return ()
-        value = await self._keeper.settle(handshake.session)
+        is_https = handshake.scheme in ("wss", "https")
+        value = await self._keeper.settle(handshake.session, is_https=is_https)
         return () if value is None else (("set-cookie", value),)
 
     def sign_session(self, values: Mapping[str, Any]) -> dict[str, str]:

@@ -174,8 +174,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Channels that a client may be subscribed to on one connection. Default 128."""
 
     history_limit: Annotated[int, rules.COUNT] = 300
-    """Publications that are read at once, and told to a client that returns; one that has missed
-    more is told that it was not recovered. Default 300."""
+    """Publications that are read at once; a client that returns and has missed more is told the
+    rest page by page. Default 300."""
 
     presence_grace: Annotated[float, rules.SECONDS_OR_ZERO] = 15.0
     """Seconds after which a user whose last connection has ended counts as gone. Default 15.0."""
@@ -217,8 +217,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     session_same_site: Annotated[_SameSite, rules.one_of(_SameSite)] = "lax"
     """SameSite of the session cookie: "lax", "strict" or "none". Default "lax"."""
 
-    session_https_only: Annotated[bool, rules.FLAG] = False
-    """Send the session cookie over HTTPS alone (Secure). Default False."""
+    session_https_only: Annotated[bool | Literal["auto"], rules.FLAG_OR_AUTO] = "auto"
+    """Send the session cookie over HTTPS alone (Secure). "auto": where the request that it answers
+    came over TLS, as the server or a trusted proxy says. Default "auto"."""
 
     drain_timeout: Annotated[float, rules.SECONDS] = 25.0
     """Seconds at shutdown for handlers that run; then they are cancelled. Default 25.0."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wirework.errors import SettingsError
 from wirework.settings import Settings
 
-FLAGS = ["websocket", "debug", "compression", "require_origin", "session_https_only"]
+FLAGS = ["websocket", "debug", "compression", "require_origin"]
 SIZES = ["max_message_size", "max_body_size", "compression_threshold"]
 SIZES += ["inbox_bytes", "outbox_bytes", "max_header_bytes", "byte_rate", "byte_burst"]
 COUNTS = ["inbox_frames", "outbox_frames", "session_max_age", "max_header_count", "message_burst"]
@@ -130,6 +130,19 @@ def test_variables_of_others_are_ignored() -> None:
 )
 def test_flags_in_the_environment_are_words(name: str, text: str, value: bool) -> None:
     assert getattr(from_environ(**{name.upper(): text}), name) is value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("Auto", "auto"), ("yes", True), ("0", False), (" auto ", "auto")]
+)
+def test_a_flag_may_leave_it_to_wirework(text: str, value: bool | str) -> None:
+    assert from_environ(SESSION_HTTPS_ONLY=text).session_https_only == value
+
+
+@pytest.mark.parametrize("wrong", ["automatic", 1, None, "true"])
+def test_what_is_neither_a_flag_nor_auto_is_refused(wrong: object) -> None:
+    with pytest.raises(SettingsError, match="expected true, false or auto"):
+        Settings.of({"session_https_only": wrong})
 
 
 @given(

@@ -14,14 +14,23 @@ import msgspec
 from ..app import App
 from ..binding.plan import Plan
 from ..binding.signatures import name_of
+from ..channels.channel import Channel
 from ..handlers import ConnectionHandler, Endpoint
 from ..reception import Target
 from ..security.auth import Anyone
 from ..session import MessageEndpoint
-from .findings import Finding, Level, metrics_findings, origin_findings, settings_findings
-from .run import RunError
+from .findings import (
+    Finding,
+    Level,
+    auth_findings,
+    metrics_findings,
+    origin_findings,
+    route_findings,
+    settings_findings,
+)
+from .mistakes import RunError
 
-__all__ = ["Report", "RouteReport", "check", "to_json", "to_text"]
+__all__ = ["ChannelReport", "Report", "RouteReport", "check", "to_json", "to_text"]
 
 
 class RouteReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +50,25 @@ class RouteReport(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
 
 
+class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel, or a family of them: what clients may do there."""
+
+    name: str
+    subscribe: str
+    """Who lets clients in, in words."""
+    publish: str
+    """Who judges what clients publish, in words."""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was found out about an application."""
 
     target: str
     routes: list[RouteReport]
+    channels: list[ChannelReport]
+    http: list[str]
+    """HTTP routes, a line each: pages, HTTP streams of sockets, mounted applications. Nothing is
+    found out about them."""
     findings: list[Finding]
     """Those of the settings."""
 
@@ -83,7 +106,9 @@ def check(target: str, app: Any, *, ignored: Collection[str] = ()) -> Report:
     found = [*settings_findings(app.settings), *metrics_findings(app.metrics)]
     settings = [each for each in found if each.code not in ignored]
     routes = [_route(app, path, target, ignored) for path, target in app.websocket_routes()]
-    return Report(target=target, routes=routes, findings=settings)
+    channels = [_channel(each) for each in app.channels]
+    http = [line for line in app.describe_routes() if not line.startswith("websocket ")]
+    return Report(target=target, routes=routes, channels=channels, http=http, findings=settings)
 
 
 def to_json(report: Report) -> str:
@@ -102,6 +127,10 @@ def to_text(report: Report) -> list[str]:
         lines.append(f"  origins: {', '.join(['same', *route.origins])}{require}")
         lines.append(f"  auth: {route.auth}")
         lines += _text_of_findings(route.findings, "  ")
+    for channel in report.channels:
+        lines.append(f"channel {channel.name}")
+        lines += [f"  subscribe: {channel.subscribe}", f"  publish: {channel.publish}"]
+    lines += report.http
     lines.append(", ".join(_counted(level, count) for level, count in report.counts.items()))
     return lines
 
@@ -120,7 +149,11 @@ def _counted(level: str, count: int) -> str:
 def _route(app: App, path: str, target: Target, ignored: Collection[str]) -> RouteReport:
     plan, origin = _plan_of(target.endpoint), target.origin
     file, line = _place_of(plan.function) if plan is not None else (None, None)
-    found = [*origin_findings(origin, app.settings), *_auth_findings(target)]
+    found = [
+        *origin_findings(origin, app.settings),
+        *route_findings(app.settings, target.settings),
+        *_auth_findings(app, target),
+    ]
     return RouteReport(
         path=path,
         function=f"{plan.function.__module__}.{name_of(plan.function)}" if plan else "",
@@ -131,6 +164,24 @@ def _route(app: App, path: str, target: Target, ignored: Collection[str]) -> Rou
         auth=_auth_of(target),
         findings=[each for each in found if not {each.code, f"{each.code}:{path}"} & {*ignored}],
     )
+
+
+def _channel(channel: Channel[Any]) -> ChannelReport:
+    subscribe = _judge(channel.may_subscribe)
+    if channel.token is not None:
+        with_token = "clients with a token"
+        is_alone = channel.may_subscribe is None
+        subscribe = with_token if is_alone else f"{with_token}, {subscribe}"
+    publish = _judge(channel.may_publish)
+    return ChannelReport(name=channel.template.text, subscribe=subscribe, publish=publish)
+
+
+def _judge(plan: Plan | None) -> str:
+    if plan is None:
+        return "no client"
+    file, line = _place_of(plan.function)
+    place = f"  {file}:{line}" if file else ""
+    return f"as {plan.function.__module__}.{name_of(plan.function)} says{place}"
 
 
 def _plan_of(endpoint: Endpoint) -> Plan | None:
@@ -159,7 +210,11 @@ def _auth_of(target: Target) -> str:
     return "none" if hook is None else f"none but the hook {name_of(hook.function)}"
 
 
-def _auth_findings(target: Target) -> Iterator[Finding]:
+def _auth_findings(app: App, target: Target) -> Iterator[Finding]:
+    if target.gate is not None:
+        tickets = None if app.settings.secret_key is None else app.tickets
+        yield from auth_findings(target.gate.auth, tickets)
+        return
     auth = _auth_of(target)
     if auth == "none":
         said = "nobody asks who connects; give the route an auth=, or a hook that refuses"

@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_network
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from ..observe import Metrics
+from ..security.auth import Auth
 from ..security.origin import OriginPolicy
+from ..security.sources import QueryToken, Ticket
+from ..security.tickets import Tickets, UsedTickets
 from ..settings import Settings
 
-__all__ = ["Finding", "Level", "metrics_findings", "origin_findings", "settings_findings"]
+__all__ = [
+    "Finding",
+    "Level",
+    "auth_findings",
+    "metrics_findings",
+    "origin_findings",
+    "route_findings",
+    "settings_findings",
+]
 
 Level: TypeAlias = Literal["error", "warning", "note"]
 _Findings: TypeAlias = Iterator["Finding"]
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
-_LARGE = 16 * 1024 * 1024
+_MEBIBYTE = 1024 * 1024
+_LARGE: Final = {
+    "max_message_size": (16 * _MEBIBYTE, "large-messages", "a message may have {:,} bytes"),
+    "inbox_bytes": (16 * _MEBIBYTE, "large-inbox", "{:,} bytes of one peer may wait for handlers"),
+    "outbox_bytes": (16 * _MEBIBYTE, "large-outbox", "{:,} bytes may wait for one slow peer"),
+    "max_body_size": (64 * _MEBIBYTE, "large-bodies", "a request's body may have {:,} bytes"),
+    "max_header_bytes": (_MEBIBYTE, "large-heads", "a request's head may have {:,} bytes"),
+}
+"""By setting: from where on it is large, and what is said then."""
+_PUBLIC: Final = (
+    *("github.io", "gitlab.io", "pages.dev", "workers.dev", "web.app", "firebaseapp.com"),
+    *("herokuapp.com", "netlify.app", "vercel.app", "onrender.com", "fly.dev", "azurewebsites.net"),
+    *("cloudfront.net", "amazonaws.com", "appspot.com", "run.app", "blogspot.com", "ngrok.io"),
+    *("co.uk", "org.uk", "com.au", "co.jp", "co.nz", "com.br", "co.in", "co.za"),
+)
+"""Domains below which anybody can have one, beside those of a single label."""
+_NO_HEARTBEAT = "peers that vanished are never noticed (heartbeat_interval)"
 _PLACEHOLDERS = ("change me", "change-me", "change_me", "changeme", "your secret", "your-secret")
 
 
@@ -54,6 +81,43 @@ def origin_findings(policy: OriginPolicy, settings: Settings) -> list[Finding]:
     return [finding for entry in policy.allowed for finding in _origin(entry, settings)]
 
 
+def route_findings(settings: Settings, own: Settings) -> list[Finding]:
+    """Return what a route's `own` limits leave open, beside the application's `settings`."""
+    found = list(_large(own, besides=settings))
+    if own.heartbeat_interval is None and settings.heartbeat_interval is not None:
+        found.append(Finding("warning", "no-heartbeat", _NO_HEARTBEAT))
+    return found
+
+
+def auth_findings(auth: Auth, tickets: Tickets | None) -> list[Finding]:
+    """Return what is open in what says who the peer is; `tickets` are the application's."""
+    found = list(_sources(auth, tickets))
+    if auth.optional:
+        said = "strangers get in as nobody (optional=True): the handlers must ask who it is"
+        found.append(Finding("note", "optional-auth", said))
+    return found
+
+
+def _sources(auth: Auth, tickets: Tickets | None) -> _Findings:
+    for source in auth.sources:
+        if isinstance(source, Ticket):
+            own = source.tickets or tickets
+            if own is not None and isinstance(own.store, UsedTickets):
+                said = "each worker process takes a ticket once; several need tickets=RedisTickets"
+                yield Finding("note", "tickets-of-one-process", said)
+        elif isinstance(source, QueryToken):
+            said = f"a token is in the address ({source.name}), which logs of others keep"
+            yield Finding("note", "query-token", f"{said}; a Ticket is good once")
+
+
+def _large(settings: Settings, *, besides: Settings | None = None) -> _Findings:
+    """Return what is large, and not the same in other settings."""
+    for name, (size, code, words) in _LARGE.items():
+        value = getattr(settings, name)
+        if value > size and (besides is None or value != getattr(besides, name)):
+            yield Finding("warning", code, f"{words.format(value)} ({name})")
+
+
 def _debug(settings: Settings) -> _Findings:
     if settings.debug:
         yield Finding("error", "debug", "debug is on: peers are told the text of unforeseen errors")
@@ -76,9 +140,13 @@ def _secret(settings: Settings) -> _Findings:
 def _cookie(settings: Settings) -> _Findings:
     if settings.secret_key is None:
         return
-    if not settings.session_https_only:
-        said = "the session cookie travels without TLS too; set session_https_only=True"
+    if settings.session_https_only is False:
+        said = "the session cookie travels without TLS too (session_https_only)"
         yield Finding("warning", "cookie-not-secure", said)
+    elif settings.session_https_only == "auto" and not settings.trusted_proxies:
+        said = "the session cookie is Secure where TLS ends here; behind a proxy that ends it, set"
+        remedy = "trusted_proxies, or session_https_only=True"
+        yield Finding("note", "cookie-auto-secure", f"{said} {remedy}")
     if settings.session_same_site == "none":
         said = "the session cookie is sent with requests of foreign pages (session_same_site)"
         yield Finding("warning", "cookie-same-site", said)
@@ -95,11 +163,8 @@ def _limits(settings: Settings) -> _Findings:
         said = "strangers may take every place (max_unauthenticated)"
         yield Finding("warning", "no-max-unauthenticated", said)
     if settings.heartbeat_interval is None:
-        said = "peers that vanished are never noticed (heartbeat_interval)"
-        yield Finding("warning", "no-heartbeat", said)
-    if settings.max_message_size > _LARGE:
-        said = f"a message may have {settings.max_message_size:,} bytes (max_message_size)"
-        yield Finding("warning", "large-messages", said)
+        yield Finding("warning", "no-heartbeat", _NO_HEARTBEAT)
+    yield from _large(settings)
     yield from _optional_limits(settings)
 
 
@@ -145,11 +210,19 @@ def _origin(entry: str, settings: Settings) -> _Findings:
     elif entry == "null":
         said = f"every page may connect{tail} from a sandboxed frame (origin null)"
         yield Finding(level, "null-origin", said)
+    elif "://*." in entry and _is_public(entry):
+        said = f"anybody can have a sub-domain there, and pages that connect{tail} (origin {entry})"
+        yield Finding("warning", "public-suffix-origin", said)
     elif entry.lower().startswith("http://") and not _is_local(entry):
         said = f"pages without TLS may connect: anybody on the way can forge them (origin {entry})"
         yield Finding("warning", "http-origin", said)
     elif "://*." in entry:
         yield Finding("note", "origin-subdomains", f"every sub-domain may connect (origin {entry})")
+
+
+def _is_public(entry: str) -> bool:
+    domain = entry.partition("://*.")[2].partition(":")[0].lower()
+    return domain in _PUBLIC or ("." not in domain and domain != "localhost")
 
 
 def _is_local(entry: str) -> bool:

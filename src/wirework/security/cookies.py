@@ -58,8 +58,9 @@ class SignedCookie:
             browser, and a copied cookie never does. Default 14 days.
         path: requests below this path carry it. Default "/".
         domain: this domain and those below it get the cookie; None for exactly this host.
-        same_site: "lax" (default), "strict" or "none"; the last one needs `https_only`.
-        https_only: have browsers send it over TLS only (Secure). Default False.
+        same_site: "lax" (default), "strict" or "none"; the last one needs `https_only=True`.
+        https_only: have browsers send it over TLS only (Secure); "auto": where `is_https` is said
+            of the request that it answers. Default "auto".
         clock: Unix time in seconds.
 
     Raises:
@@ -78,15 +79,15 @@ class SignedCookie:
         path: str = "/",
         domain: str | None = None,
         same_site: Literal["lax", "strict", "none"] = "lax",
-        https_only: bool = False,
+        https_only: bool | Literal["auto"] = "auto",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self._max_age = max_age
         self._path = path
         self._flags = f"httponly; samesite={same_site}"
-        self._flags += "; secure" if https_only else ""
-        self._flags += f"; domain={domain}" if domain is not None else ""
+        self._domain = f"; domain={domain}" if domain is not None else ""
+        self._https_only = https_only
         self._check(same_site, https_only, domain)
         self._signer = _Signer(_read_key(secret_key), clock, **self._signing)
 
@@ -105,23 +106,25 @@ class SignedCookie:
         """Return the cookie's value that says `content`."""
         return self._signer.sign(content).decode()
 
-    def write(self, value: str) -> str:
+    def write(self, value: str, *, is_https: bool = False) -> str:
         """Return the Set-Cookie header that gives the cookie this value."""
         lifetime = f"Max-Age={self._max_age}; " if self._max_age is not None else ""
-        return self._header(value, lifetime)
+        return self._header(value, lifetime, is_https)
 
-    def erase(self) -> str:
+    def erase(self, *, is_https: bool = False) -> str:
         """Return the Set-Cookie header that deletes the cookie."""
-        return self._header("null", f"expires={_EPOCH}; ")
+        return self._header("null", f"expires={_EPOCH}; ", is_https)
 
     def _is_expired(self, signed_at: float) -> bool:
         age = self._signer.get_timestamp() - signed_at
         return self._max_age is not None and not -_MAX_SKEW <= age <= self._max_age
 
-    def _header(self, value: str, lifetime: str) -> str:
-        return f"{self.name}={value}; path={self._path}; {lifetime}{self._flags}"
+    def _header(self, value: str, lifetime: str, is_https: bool) -> str:
+        is_secure = is_https if self._https_only == "auto" else self._https_only
+        flags = f"{self._flags}{'; secure' if is_secure else ''}{self._domain}"
+        return f"{self.name}={value}; path={self._path}; {lifetime}{flags}"
 
-    def _check(self, same_site: str, https_only: bool, domain: str | None) -> None:
+    def _check(self, same_site: str, https_only: object, domain: str | None) -> None:
         if not _TOKEN.fullmatch(self.name):
             raise _wrong("name", "a token of RFC 6265", self.name)
         if self._max_age is not None and self._max_age < 1:
@@ -132,7 +135,7 @@ class SignedCookie:
             raise _wrong("domain", "an ASCII domain name or None", domain)
         if same_site not in ("lax", "strict", "none"):
             raise _wrong("same_site", "'lax', 'strict' or 'none'", same_site)
-        if same_site == "none" and not https_only:
+        if same_site == "none" and https_only is not True:
             raise _wrong("same_site", "https_only=True beside it, or browsers drop it", same_site)
 
 
@@ -162,7 +165,7 @@ class SessionCookie(SignedCookie):
         session.stored = text
         return session
 
-    def header(self, session: Session) -> str | None:
+    def header(self, session: Session, *, is_https: bool = False) -> str | None:
         """The value of Set-Cookie that brings the client up to date, None if it is already.
 
         An empty session deletes a cookie that held a valid one.
@@ -172,7 +175,7 @@ class SessionCookie(SignedCookie):
                 browsers keep.
         """
         if not session:
-            return self.erase() if session.stored else None
+            return self.erase(is_https=is_https) if session.stored else None
         text = _encode(session)
         if not session.modified and text == session.stored:
             return None
@@ -183,7 +186,7 @@ class SessionCookie(SignedCookie):
                 f"the session takes {size} bytes as a cookie, browsers keep {_MAX_WRITTEN}; "
                 "store the data on the server and only its key in the session"
             )
-        return self.write(value)
+        return self.write(value, is_https=is_https)
 
 
 class IdCookie(SignedCookie):
@@ -199,9 +202,9 @@ class IdCookie(SignedCookie):
         """Return the id in these cookies, empty if there is none that can be trusted."""
         return (self.read(cookies) or b"").decode("ascii", "replace")
 
-    def header(self, id: str) -> str:
+    def header(self, id: str, *, is_https: bool = False) -> str:
         """Return the Set-Cookie header that carries `id`."""
-        return self.write(self.sign(id.encode()))
+        return self.write(self.sign(id.encode()), is_https=is_https)
 
 
 def _wrong(name: str, expected: str, got: object) -> SettingsError:

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from ..errors import Reject
+from .identity import Identity
 
-__all__ = ["MAX_CREDENTIAL", "BadCredentials", "ExpiredCredentials", "only_one", "sound"]
+__all__ = [
+    "MAX_CREDENTIAL",
+    "BadCredentials",
+    "ExpiredCredentials",
+    "NobodysCredentials",
+    "only_one",
+    "sound",
+]
 
 MAX_CREDENTIAL: Final = 8 * 1024
 """Characters of the longest credential that is looked at."""
@@ -31,6 +39,19 @@ class BadCredentials(Reject):
 
 class ExpiredCredentials(BadCredentials):
     """Raised for credentials that were good: a client that can get newer ones may come back."""
+
+
+class NobodysCredentials(BadCredentials):
+    """Raised for credentials that are good, and name no user; `optional=True` lets them in.
+
+    Args:
+        reason: as for `BadCredentials`.
+        identity: what they say, with None as the user.
+    """
+
+    def __init__(self, reason: str, identity: Identity[None]) -> None:
+        super().__init__(reason)
+        self.identity = identity
 
 
 def sound(value: _T, source: str) -> _T:

@@ -17,9 +17,10 @@ from ..errors import ConnectionClosed, Reject, ValidationError
 from ..handlers import instead_of, is_own_end, refuse_for
 from ..websocket import WebSocket, own_frame, speak
 from .auth import Auth, FirstMessage, Refusal, Source
-from .credentials import BadCredentials, ExpiredCredentials
+from .credentials import BadCredentials, ExpiredCredentials, NobodysCredentials
 from .identity import Identity, user_key
 from .permissions import Requirement, check
+from .refusals import StoreAway
 from .watch import Watch
 
 __all__ = ["Gate"]
@@ -38,6 +39,9 @@ class Doorkeeper(Protocol):
         Raises:
             Refuse, Close: one connection of this user too many.
         """
+
+    def lack(self, ws: WebSocket, away: StoreAway) -> None:
+        """The handshake of `ws` cannot be judged, and is about to be refused."""
 
 
 class Gate:
@@ -74,6 +78,11 @@ class Gate:
         """Whether the first message may say who the peer is."""
         return self.auth.by_message is not None
 
+    @property
+    def may_be_nobody(self) -> bool:
+        """Whether a peer is let in that is no user."""
+        return self.auth.optional and self.requires is None
+
     # --- the handshake --------------------------------------------------------------------------
 
     async def enter(self, ws: WebSocket, dialect: Dialect | None) -> bool:
@@ -84,6 +93,8 @@ class Gate:
         try:
             await self._enter(ws)
         except Exception as error:
+            if isinstance(error, StoreAway):
+                self.doorkeeper.lack(ws, error)
             with suppress(ConnectionClosed):
                 await self._refuse(ws, await instead_of(ws, error), dialect)
             return False
@@ -92,8 +103,7 @@ class Gate:
     async def _enter(self, ws: WebSocket) -> None:
         found = self.auth.find(ws.handshake)
         if found is None:
-            may_be_nobody = self.auth.optional and self.requires is None
-            if not (self.waits_for_message or may_be_nobody):
+            if not (self.waits_for_message or self.may_be_nobody):
                 raise BadCredentials("there are none")
             if not self.waits_for_message:
                 self.doorkeeper.greet(ws)
@@ -167,6 +177,10 @@ class Gate:
                 result = await self.plans[source].call(context)
         except ValidationError as error:
             raise BadCredentials("verify could not read them") from error
+        except NobodysCredentials as error:
+            if not self.may_be_nobody:
+                raise
+            return error.identity
         finally:
             await lasting.release()
         return source.identify(result)

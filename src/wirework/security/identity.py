@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -22,6 +22,8 @@ class Identity(Generic[UserT]):
         user: what handlers take by its type or as `user`.
         expires_at: Unix time from which on the user counts as unknown; None: never. Default None.
         permissions: names that `requires=` of routes and events asks for. Default none.
+        info: any JSON that others see of the connection in channels, in dialects that have a place
+            for it; None: nothing. Default None.
 
     Raises:
         TypeError: `permissions` is no collection of str, `expires_at` is no number.
@@ -31,6 +33,7 @@ class Identity(Generic[UserT]):
     user: UserT
     expires_at: float | None = None
     permissions: Collection[str] = ()
+    info: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "permissions", names_of(self.permissions, "permissions"))
@@ -44,7 +47,7 @@ class Identity(Generic[UserT]):
     def with_permissions(self, more: Collection[str]) -> Identity[UserT]:
         """Return the same identity with `more` permissions beside its own."""
         added = names_of(more, "permissions")
-        return Identity(self.user, self.expires_at, frozenset(self.permissions) | added)
+        return replace(self, permissions=frozenset(self.permissions) | added)
 
 
 def identity_of(result: Any) -> Identity[Any] | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .credentials import BadCredentials, ExpiredCredentials, sound
+from .credentials import BadCredentials, ExpiredCredentials, NobodysCredentials, sound
 from .identity import Identity, user_type
 from .jwks import RemoteKeys
 from .keys import JwkSet, Key, accepted_algorithms, checked_algorithms, filled, key_of, pyjwt
@@ -36,7 +36,8 @@ class Jwt:
     claims in `require`, and that it is no token for something else. Any of these refuses it with
     BadCredentials, the same for all of them; which one it was is in `reason`, for the log.
 
-    The result is an `Identity` that expires when the token is not accepted any more.
+    The result is an `Identity` that expires when the token is not accepted any more. Its `info`,
+    which others see in channels, is the claim `info`.
 
     Args:
         key: a secret of at least 32 bytes, the PEM of a public key or certificate, a public key of
@@ -52,7 +53,8 @@ class Jwt:
         leeway: seconds that clocks may differ, 0 to 300. Default 10.0.
         user: what makes the user of the claims: a def or async def that takes them (on the event
             loop; None refuses), or a type that they are converted to, where further claims do not
-            matter. None: the claim `sub`. Default None.
+            matter. None: the claim `sub`; a token without one, or with "", is good for nobody, whom
+            `optional=True` lets in. Default None.
         permissions: what the user may do: the name of a claim with a list of str, or one str with
             spaces between, as `scope` is; or a def that takes the claims. None: nothing.
             Default None.
@@ -121,9 +123,16 @@ class Jwt:
         user = self._convert(claims)
         if inspect.isawaitable(user):
             user = await user
+        identity = Identity(
+            user, self.expiry_of(claims), self._permissions_of(claims), claims.get("info")
+        )
+        if user is None and self._user is None:
+            raise NobodysCredentials(
+                "JWT: its sub names no user, and optional is not set", identity
+            )
         if user is None or user is False:
             raise BadCredentials("JWT: there is no such user")
-        return Identity(user, self.expiry_of(claims), self._permissions_of(claims))
+        return identity
 
     async def claims(self, token: str) -> dict[str, Any]:
         """Return the claims of a good token.

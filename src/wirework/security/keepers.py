@@ -29,8 +29,10 @@ class SessionKeeper(Protocol):
     async def load(self, cookies: Mapping[str, str]) -> Session:
         """Return the session that these cookies stand for, an empty one if there is none."""
 
-    async def settle(self, session: Session) -> str | None:
+    async def settle(self, session: Session, *, is_https: bool = False) -> str | None:
         """Save what was written, before the answer goes; return the Set-Cookie header it needs.
+
+        `is_https`: whether the request came over TLS.
 
         Raises:
             SessionError: what was written cannot be kept.
@@ -49,9 +51,9 @@ class CookieKeeper:
         """Return the session in these cookies."""
         return self._cookie.load(cookies)
 
-    async def settle(self, session: Session) -> str | None:
+    async def settle(self, session: Session, *, is_https: bool = False) -> str | None:
         """Return the header that has the session, if it has changed."""
-        return None if session.is_locked else self._cookie.header(session)
+        return None if session.is_locked else self._cookie.header(session, is_https=is_https)
 
 
 class StoreKeeper:
@@ -70,7 +72,7 @@ class StoreKeeper:
         texts = await self._store.load(id) if id else None
         return StoredSession(self._store, self._max_age, "" if texts is None else id, texts)
 
-    async def settle(self, session: Session) -> str | None:
+    async def settle(self, session: Session, *, is_https: bool = False) -> str | None:
         """Save the session; return the header with its id, if that is new or lives longer now.
 
         What was written to a session that somebody has deleted meanwhile is dropped, as if it had
@@ -84,8 +86,8 @@ class StoreKeeper:
             logger.info("a session was deleted while a request was writing to it")
             return None
         if session.needs_cookie:
-            return self._cookie.header(session.id)
-        return self._cookie.erase() if session.was_cleared else None
+            return self._cookie.header(session.id, is_https=is_https)
+        return self._cookie.erase(is_https=is_https) if session.was_cleared else None
 
 
 def keeper_of(settings: Settings, store: SessionStore | None) -> SessionKeeper | None:

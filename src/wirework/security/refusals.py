@@ -5,13 +5,28 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from ..errors import Refuse
 from ..timers import Wheel, wheel
 
-__all__ = ["Refusals"]
+__all__ = ["Refusals", "StoreAway"]
 
 logger = logging.getLogger("wirework")
 
 _INTERVAL: Final = 10.0
+
+
+class StoreAway(Refuse):
+    """Raised where a handshake cannot be judged, as a store has failed.
+
+    Args:
+        what: cannot be known, in words.
+        error: of the store.
+    """
+
+    def __init__(self, what: str, error: Exception) -> None:
+        super().__init__(503, "Service Unavailable", {"retry-after": "1"})
+        self.what = what
+        self.error = error
 
 
 class Refusals:

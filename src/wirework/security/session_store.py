@@ -27,8 +27,8 @@ class SessionStore(Protocol):
     Its time begins anew with `create` and `update`, and lasts `max_age` seconds; None: it does not
     end, though the store may forget the oldest ones.
 
-    A store may have `async def close()`: the application calls it at its end, after everything that
-    could need the store.
+    A store may have a `close()`, async or not: the application calls it at its end, after
+    everything that could need the store.
 
     A method that cannot do its work raises an error of its own. Handshakes and pages are then
     answered with a 5xx status, and messages with the error of an unforeseen failure.

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ..errors import Refuse
 from ..handshake import Handshake
 from .auth import Source, itself
 from .credentials import BadCredentials, only_one, sound
+from .refusals import StoreAway
 
 if TYPE_CHECKING:
     from .tickets import Tickets
 
 __all__ = ["Bearer", "QueryToken", "SessionUser", "SubprotocolToken", "Ticket"]
-
-logger = logging.getLogger("wirework")
 
 # RFC 6750 section 2.1: b64token; RFC 9110 section 5.6.2: the token that a subprotocol is.
 _B64TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -191,14 +188,13 @@ class Ticket(QueryToken):
 
         Raises:
             BadCredentials: it is forged, expired or used.
-            Refuse: what remembers the used ones cannot say.
+            StoreAway: what remembers the used ones cannot say.
         """
         tickets: Tickets = self.tickets or handshake.app.tickets
         try:
             found = await tickets.redeem(value)
         except Exception as error:
-            logger.error("whether a ticket was used cannot be known", exc_info=error)
-            raise Refuse(503, "Service Unavailable", {"retry-after": "1"}) from None
+            raise StoreAway("whether a ticket was used cannot be known", error) from None
         if found is None:
             raise BadCredentials("ticket: it is forged, expired or used")
         return found

@@ -28,7 +28,8 @@ _TICKET: Final = re.compile(r"[A-Za-z0-9_.-]+")
 class TicketStore(Protocol):
     """Remembers which tickets were used. One store serves all processes that take the tickets.
 
-    It may have `async def close()`: the application calls it at its end.
+    It may have a `close()`, async or not: the application calls it at its end, be it that of
+    `App(tickets=...)` or of a route's `Ticket(tickets=...)`.
     """
 
     async def spend(self, id: str, until: float) -> bool:

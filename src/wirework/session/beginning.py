@@ -27,6 +27,8 @@ __all__ = ["Beginning"]
 _UNREAD: Any = object()
 _PONG_TIMEOUT: Final = 10.0
 """Seconds after a ping in which the client must send anything."""
+_MAX_REFUSED: Final = 5
+"""Newer credentials that may be refused in a row: more are guesses."""
 _NO_PONG: Final = 3012
 """The close code of Centrifugo's protocol for a client that does not answer pings."""
 
@@ -34,7 +36,15 @@ _NO_PONG: Final = 3012
 class Beginning(ShortCalls):
     """The begin of a connection that speaks a dialect."""
 
-    __slots__ = ("_collected", "_greeting", "_heard", "is_begun", "is_settled", "is_turned_away")
+    __slots__ = (
+        "_collected",
+        "_greeting",
+        "_heard",
+        "_refused",
+        "is_begun",
+        "is_settled",
+        "is_turned_away",
+    )
 
     def __init__(self, endpoint: MessageEndpoint, ws: WebSocket) -> None:
         super().__init__(endpoint, ws)
@@ -50,6 +60,8 @@ class Beginning(ShortCalls):
         """What `on_ready` has returned."""
         self._collected: list[Subscribed] | None = None
         """What `on_ready` has subscribed the client to, where `Ready` tells it."""
+        self._refused = 0
+        """Newer credentials that were refused since the last good ones."""
         self._heard: int | None = None
         """Frames that had come when a ping was sent that is not answered yet."""
 
@@ -124,6 +136,7 @@ class Beginning(ShortCalls):
         if ws.connection.is_ended and not ws.connection.by_peer:
             return
         self.is_begun = True
+        self._refused = 0
         if is_first:
             wheel().forget(self)
             ws.positions = command.positions
@@ -234,6 +247,7 @@ class Beginning(ShortCalls):
         is_mapped = self.ws.app.exception_handlers.find(error) is not None
         await self.fail(error, call)
         if self.is_begun:  # what the peer said before still holds
+            self._count_refusal(error)
             return
         self._drop_all()
         if not (is_mapped or is_foreseen(error)):
@@ -243,6 +257,15 @@ class Beginning(ShortCalls):
         elif is_expired:
             self.ws.end(closecodes.NOT_AUTHENTICATED, closecodes.EXPIRED_REASON)
         else:
+            self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated")
+
+    def _count_refusal(self, error: Exception) -> None:
+        """End a connection whose peer tries one credential after the other."""
+        if isinstance(error, Reject) and error.code == "authenticated":
+            return  # it is another user's, or nobody looked at it
+        self._refused += 1
+        if self._refused >= _MAX_REFUSED:
+            self._drop_all()
             self.ws.end(closecodes.NOT_AUTHENTICATED, "not authenticated")
 
     async def _run_hook(self, plan: Plan, call: Call | None = None) -> Any:

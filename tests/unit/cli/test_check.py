@@ -30,7 +30,8 @@ from wirework import (
 from wirework.cli.check import Report, RouteReport, check, to_text
 from wirework.cli.commands import cli
 from wirework.cli.run import Options, RunError, serve
-from wirework.dialects import Typed
+from wirework.dialects import Centrifugo, Typed
+from wirework.security.tickets import Tickets
 
 KEY = "b7Yk2mQ9xZ4tW8vN1cR6pL3sD5fH0jGa"
 HERE = Path(__file__)
@@ -63,6 +64,11 @@ def findings_of(route: RouteReport) -> list[str]:
     return [f"{each.level} {each.code}" for each in route.findings]
 
 
+class SharedTickets:
+    async def spend(self, id: str, until: float) -> bool:
+        return False
+
+
 def members_only(session: Session) -> None: ...
 
 
@@ -91,12 +97,17 @@ def test_an_application_that_is_closed_has_no_findings() -> None:
         ({"secret_key": "ab" * 20}, "error guessable-secret"),
         ({"secret_key": "Change me: make a good one, quickly"}, "error guessable-secret"),
         ({"session_https_only": False}, "warning cookie-not-secure"),
+        ({"session_https_only": "auto"}, "note cookie-auto-secure"),
         ({"session_same_site": "none"}, "warning cookie-same-site"),
         ({"session_max_age": None}, "warning cookie-no-end"),
         ({"max_connections": None, "max_unauthenticated": 9}, "warning no-max-connections"),
         ({"max_unauthenticated": None}, "warning no-max-unauthenticated"),
         ({"heartbeat_interval": None}, "warning no-heartbeat"),
         ({"max_message_size": 2**25}, "warning large-messages"),
+        ({"inbox_bytes": 2**25}, "warning large-inbox"),
+        ({"outbox_bytes": 2**25}, "warning large-outbox"),
+        ({"max_body_size": 2**27}, "warning large-bodies"),
+        ({"max_header_bytes": 2**21}, "warning large-heads"),
         ({"max_connections_per_address": None}, "note no-max-connections-per-address"),
         ({"max_connections_per_user": None}, "note no-max-connections-per-user"),
         ({"handshake_rate": None}, "note no-handshake-rate"),
@@ -142,6 +153,11 @@ def test_nothing_that_is_printed_shows_the_key() -> None:
         (["http://localhost:3000", "http://127.0.0.1", "http://[::1]:80"], KEY, []),
         (["http://localhost.example:3000"], KEY, ["warning http-origin"]),
         (["https://*.example.com"], KEY, ["note origin-subdomains"]),
+        (["https://*.com"], KEY, ["warning public-suffix-origin"]),
+        (["https://*.CO.UK:8443"], None, ["warning public-suffix-origin"]),
+        (["http://*.github.io"], KEY, ["warning public-suffix-origin"]),
+        (["https://*.me.github.io"], KEY, ["note origin-subdomains"]),
+        (["https://*.localhost"], KEY, ["note origin-subdomains"]),
         (["*", "null"], KEY, ["error any-origin", "error null-origin"]),
     ],
 )
@@ -233,25 +249,81 @@ def test_a_route_with_auth_has_no_finding() -> None:
     assert route.line == line_of(order)
 
 
+SHARED = Tickets(KEY, store=SharedTickets())
+
+
 @pytest.mark.parametrize(
-    ("auth", "words"),
+    ("auth", "words", "findings"),
     [
-        (Bearer(user_of), "Bearer(user_of)"),
-        (SessionUser(user_of), "SessionUser(user_of)"),
-        (AnyOf(Ticket(user_of), QueryToken(user_of)), "Ticket(user_of) or QueryToken(user_of)"),
-        (Bearer(user_of, optional=True), "Bearer(user_of), or nobody"),
-        (Anyone(), "none, as Anyone() says"),
+        (Bearer(user_of), "Bearer(user_of)", []),
+        (SessionUser(user_of), "SessionUser(user_of)", []),
+        (
+            AnyOf(Ticket(user_of), QueryToken(user_of)),
+            "Ticket(user_of) or QueryToken(user_of)",
+            ["note tickets-of-one-process", "note query-token"],
+        ),
+        (Ticket(user_of, tickets=SHARED), "Ticket(user_of)", []),
+        (Bearer(user_of, optional=True), "Bearer(user_of), or nobody", ["note optional-auth"]),
+        (Anyone(), "none, as Anyone() says", []),
     ],
-    ids=["one", "session", "any-of", "optional", "anyone"],
+    ids=["one", "session", "any-of", "shared tickets", "optional", "anyone"],
 )
-def test_the_sources_of_credentials_are_named(auth: Auth, words: str) -> None:
+def test_the_sources_of_credentials_are_named_and_what_they_leave_open(
+    auth: Auth, words: str, findings: list[str]
+) -> None:
     app = application(auth=QueryToken(user_of))
 
     @app.websocket("/game", auth=auth)
     async def game(ws: WebSocket) -> None: ...
 
     assert only_route(app).auth == words
-    assert findings_of(only_route(app)) == []
+    assert findings_of(only_route(app)) == findings
+
+
+@pytest.mark.parametrize(
+    ("settings", "limits", "findings"),
+    [
+        ({}, {"max_message_size": 2**30}, ["warning large-messages"]),
+        ({}, {"outbox_bytes": 2**30, "inbox_bytes": 2**26}, ["large-inbox", "large-outbox"]),
+        ({}, {"heartbeat_interval": None}, ["warning no-heartbeat"]),
+        ({"max_message_size": 2**25}, {"message_rate": 5}, []),
+        ({"max_message_size": 2**25}, {"max_message_size": 2**26}, ["warning large-messages"]),
+        ({"heartbeat_interval": None}, {}, []),
+        ({}, {"max_message_size": 2**20, "handler_timeout": None}, []),
+    ],
+    ids=["messages", "queues", "heartbeat", "as set", "larger", "none as set", "fine"],
+)
+def test_limits_of_a_route_that_leave_something_open_are_found(
+    settings: dict[str, Any], limits: dict[str, Any], findings: list[str]
+) -> None:
+    app = application(**settings)
+
+    @app.ws("/echo", auth=Bearer(user_of), limits=limits)
+    async def echo(text: str) -> str:
+        return text
+
+    found = findings_of(only_route(app))
+    assert len(found) == len(findings)
+    for said, wanted in zip(found, findings, strict=True):
+        assert said.endswith(wanted)
+
+
+def test_what_is_reached_over_http_is_listed() -> None:
+    app = application()
+    app.events("/live", dialect=Centrifugo(), auth=Bearer(user_of))
+
+    @app.get("/about")
+    async def about() -> str:
+        return ""
+
+    report = check("m:app", app)
+    assert report.http == [
+        "POST /live/http_stream  HTTP stream",
+        "GET /live/sse  server-sent events",
+        "POST /emulation  messages of streams",
+        "GET /about",
+    ]
+    assert to_text(report)[-5:-1] == report.http
 
 
 def test_a_route_without_auth_has_that_of_its_application() -> None:
@@ -321,7 +393,8 @@ def test_another_application_cannot_be_checked() -> None:
 
 
 def test_the_text_has_a_line_for_each_thing_the_worst_first() -> None:
-    app = App(secret_key=KEY, debug=True, message_rate=1, handshake_rate=1, handler_timeout=1)
+    limits: dict[str, Any] = {"message_rate": 1, "handshake_rate": 1, "handler_timeout": 1}
+    app = App(secret_key=KEY, debug=True, session_https_only=False, **limits)
 
     @app.ws("/echo", allowed_origins=["*"], require_origin=True)
     async def echo(text: str) -> str:
@@ -332,7 +405,7 @@ def test_the_text_has_a_line_for_each_thing_the_worst_first() -> None:
     assert to_text(report) == [
         "m:app",
         "  error: debug is on: peers are told the text of unforeseen errors [debug]",
-        "  warning: the session cookie travels without TLS too; set session_https_only=True"
+        "  warning: the session cookie travels without TLS too (session_https_only)"
         " [cookie-not-secure]",
         "  note: one address may take every place (max_connections_per_address)"
         " [no-max-connections-per-address]",

@@ -285,6 +285,28 @@ def test_an_empty_key_is_refused_and_the_remedy_named(key: object, got: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("https_only", "is_https", "is_secure"),
+    [
+        ("auto", True, True),
+        ("auto", False, False),
+        (True, False, True),
+        (False, True, False),
+    ],
+)
+def test_a_cookie_is_secure_as_the_request_or_the_setting_has_it(
+    https_only: Any, is_https: bool, is_secure: bool
+) -> None:
+    cookie = SessionCookie(KEY, https_only=https_only)
+    session = Session()
+    session["a"] = 1
+    header = str(cookie.header(session, is_https=is_https))
+    assert ("; secure" in header) is is_secure
+    gone = cookie.load(sent_back(header))
+    gone.clear()
+    assert ("; secure" in str(cookie.header(gone, is_https=is_https))) is is_secure
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"name": ""}, "name: expected a token"),
@@ -298,6 +320,7 @@ def test_an_empty_key_is_refused_and_the_remedy_named(key: object, got: str) -> 
         ({"domain": ""}, "domain: expected"),
         ({"same_site": "Lax"}, "same_site: expected 'lax', 'strict' or 'none', got 'Lax'"),
         ({"same_site": "none"}, "https_only=True"),
+        ({"same_site": "none", "https_only": False}, "https_only=True"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], said: str) -> None:
