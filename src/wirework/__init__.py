@@ -33,7 +33,7 @@ from .errors import (
 )
 from .handshake import Handshake
 from .observe import Metrics
-from .publications import Member, Position
+from .publications import Member, MissedPublications, Position
 from .publisher import Publisher
 from .replies import Reply
 from .routing.events import Events
@@ -82,6 +82,7 @@ __all__ = [
     "Member",
     "MemorySessions",
     "Metrics",
+    "MissedPublications",
     "NamedChannel",
     "NoSuchChannel",
     "Path",

@@ -18,8 +18,9 @@ from .binding.depends import kind_of
 from .binding.signatures import can_take, local_names, name_of
 from .brokers.base import Broker
 from .channel_host import ChannelHost
+from .channels.hub import Hub
 from .connection import Connection, Link
-from .descriptions import described
+from .descriptions import described, unreached_sockets
 from .dialects.base import Dialect
 from .errors import RegistrationError
 from .fallbacks import Fallbacks, endpoints_of
@@ -137,7 +138,7 @@ class App(ChannelHost, SessionHost, Router):
             self._sockets,
             broker if isinstance(broker, Broker) else None,
         )
-        self.metrics = _metrics(metrics, self._reception)
+        self.metrics = _metrics(metrics, self._reception, self.channels.hub)
         """What counts for Prometheus; None: nobody does."""
         self._registration = Registration(
             self.settings, self.json, self._sockets, self._reception, metrics=self.metrics
@@ -189,8 +190,9 @@ class App(ChannelHost, SessionHost, Router):
     def health(self, path: str = "/health", *, ready: str | None = None) -> None:
         """Answer GET at `path` with 200 as long as the event loop turns, and say at `ready` more.
 
-        There it is 200 while new connections are wanted, and 503 from the beginning of the shutdown
-        on: what a load balancer asks. Both are open to everybody, and tell nothing else.
+        There it is 200 while new connections are wanted. It is 503 from the beginning of the
+        shutdown on, and while the broker is away, where there are channels and other processes
+        share it: what a load balancer asks. Both are open to everybody, and tell nothing else.
 
         Args:
             path: for who restarts what does not answer. Default "/health".
@@ -202,9 +204,15 @@ class App(ChannelHost, SessionHost, Router):
         from .observe.pages import health_page, readiness_page
 
         self.get(path)(health_page())
-        self.get(f"{path}/ready" if ready is None else ready)(
-            readiness_page(lambda: not self._reception.is_leaving)
-        )
+        self.get(f"{path}/ready" if ready is None else ready)(readiness_page(self._why_unready))
+
+    def _why_unready(self) -> str:
+        """Return why no new connections are wanted; "": they are."""
+        if self._reception.is_leaving:
+            return "draining"
+        hub = self.channels.hub
+        is_needed = hub.broker.is_shared and len(self.channels) > 0
+        return "degraded" if is_needed and hub.is_away else ""
 
     def url_path_for(self, name: str, /, **params: Any) -> str:
         """Return the path of the route called `name`, WebSocket or HTTP.
@@ -228,6 +236,11 @@ class App(ChannelHost, SessionHost, Router):
     def websocket_routes(self) -> list[tuple[str, Target]]:
         """Return the path of each WebSocket route and what it leads to, for tools."""
         return [(each.template.text, each.target) for each in self._table]
+
+    @property
+    def http_app(self) -> ASGIApp | None:
+        """What was given as `http=`."""
+        return self._other
 
     @property
     def has_streams(self) -> bool:
@@ -481,6 +494,7 @@ class App(ChannelHost, SessionHost, Router):
             async with AsyncExitStack() as stack:
                 stack.push_async_callback(self._close_stores)
                 if self._other is not None:
+                    self._warn_of_unreached(self._other)
                     state.update(await stack.enter_async_context(inner_lifespan(self._other)))
                 if self._lifespan is not None:
                     own = await stack.enter_async_context(self._lifespan(self))
@@ -500,6 +514,18 @@ class App(ChannelHost, SessionHost, Router):
             self._reception.lent_state = {}
             self._is_started = self._reception.is_leaving = False
             self._loop = self._shutdown = None
+
+    def _warn_of_unreached(self, other: ASGIApp) -> None:
+        """Say which WebSockets of the application behind `http=` nobody can open."""
+        own = {path for path, _ in self.websocket_routes()}
+        paths = [path for path in unreached_sockets(other) if path not in own]
+        if paths:
+            logger.warning(
+                "http=%s gets HTTP requests alone: nobody can open its WebSockets %s; declare them"
+                " with this application, or mount this one in that one",
+                type(other).__name__,
+                ", ".join(paths),
+            )
 
     def shut_down(self, *, spreads: bool = True, at_once: bool = False) -> asyncio.Task[None]:
         """Begin to end all connections of this process, because the server stops.
@@ -546,7 +572,7 @@ def _settings(given: Settings | str | Path | None, options: Mapping[str, Any]) -
     return Settings.load(given, **options)
 
 
-def _metrics(given: Metrics | bool | None, reception: Reception) -> Metrics | None:
+def _metrics(given: Metrics | bool | None, reception: Reception, hub: Hub) -> Metrics | None:
     if given is None or given is False:
         return None
     from .observe import Metrics
@@ -555,4 +581,5 @@ def _metrics(given: Metrics | bool | None, reception: Reception) -> Metrics | No
         raise TypeError(f"App, metrics: expected True or a Metrics, got {given!r}")
     metrics = Metrics() if given is True else given
     metrics.add_census(reception.census)
+    metrics.add_hub(hub)
     return metrics

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TypeAlias
 
 import msgspec
 
+from .publications import Position
 from .settings import Settings
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MOST_JOINED",
     "TEXT",
     "Bounds",
+    "Origin",
     "Outbox",
     "Outgoing",
     "Waiting",
@@ -33,12 +35,16 @@ MOST_JOINED = 65_536
 """Bytes of a frame of several texts; a longer text is a frame by itself."""
 
 
+Origin: TypeAlias = tuple[str, Position]
+"""The channel of which a frame tells something, and where in it stands who does not get it."""
+
+
 class Outgoing(msgspec.Struct, gc=False):
     """One frame to write: built once, even when it goes to many connections.
 
     `key` names the stream it belongs to, for the overflow policy "latest"; "" belongs to none.
     `wire` and `deflated` are for the transport: the bytes with their header, plain and compressed,
-    where it makes them itself.
+    where it makes them itself. `origin` is of frames of which none may be missing unnoticed.
     """
 
     opcode: int
@@ -46,6 +52,7 @@ class Outgoing(msgspec.Struct, gc=False):
     key: str = ""
     wire: bytes | None = None
     deflated: bytes | None = None
+    origin: Origin | None = None
 
 
 Waiting: TypeAlias = Outgoing | bytes
@@ -87,7 +94,16 @@ bounds_of = cache(Bounds)
 class Outbox:
     """A queue of frames, bounded in number and bytes; a lone frame may be larger than the bound."""
 
-    __slots__ = ("_bounds", "dropped", "frames", "is_congested", "separator", "size", "taken")
+    __slots__ = (
+        "_bounds",
+        "dropped",
+        "frames",
+        "is_congested",
+        "on_loss",
+        "separator",
+        "size",
+        "taken",
+    )
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -109,6 +125,11 @@ class Outbox:
         """Frames given up by the overflow policy."""
         self.separator: bytes | None = None
         """What joins texts for this connection alone that wait together; None: nothing does."""
+        self.on_loss: Callable[[Mapping[str, Position]], None] | None = None
+        """Called when frames with an origin were given up: with where that leaves each channel.
+
+        What came after them in these channels does not wait here any more either.
+        """
 
     def __len__(self) -> int:
         return 0 if self.frames is None else len(self.frames)
@@ -216,18 +237,38 @@ class Outbox:
         if policy == "close":
             self.dropped += len(frames)
             return False
-        if policy == "drop_newest":
-            self._drop(frames.pop())
-            return True
         if policy == "latest" and isinstance(frame, Outgoing) and frame.key:
             self._drop_stream(frames, frame)
+        lost: dict[str, Position] = {}
+        take = frames.pop if policy == "drop_newest" else frames.popleft
         while len(frames) > 1 and self._is_over():
-            self._drop(frames.popleft())
+            self._lose(take(), lost)
+        if lost and self.on_loss is not None:
+            if policy != "drop_newest":
+                self._drop_rest(frames, lost)
+            self.on_loss(lost)
         return True
+
+    def _lose(self, frame: Waiting, lost: dict[str, Position]) -> None:
+        self._drop(frame)
+        if isinstance(frame, Outgoing) and frame.origin is not None:
+            lost.setdefault(*frame.origin)
 
     def _drop(self, frame: Waiting) -> None:
         self.size -= payload_size(frame)
         self.dropped += 1
+
+    def _drop_rest(self, frames: deque[Waiting], lost: Mapping[str, Position]) -> None:
+        """Drop what comes after what was lost: it would be told out of order."""
+        for frame in tuple(frames):
+            frames.popleft()
+            if isinstance(frame, Outgoing) and frame.origin and frame.origin[0] in lost:
+                self._drop(frame)
+            else:
+                frames.append(frame)
+        if not frames:
+            self.frames = None
+        self._ease()
 
     def _drop_stream(self, frames: deque[Waiting], newest: Outgoing) -> None:
         """Drop what is older than `newest` in its stream."""

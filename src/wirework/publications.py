@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-__all__ = ["Member", "Message", "Position", "Publication"]
+from .errors import WireworkError
+
+__all__ = ["Member", "Message", "MissedPublications", "Position", "Publication"]
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -26,12 +28,15 @@ class Member(msgspec.Struct, frozen=True):
     Args:
         connection: its id, unique among all workers.
         user: the key of its user as text; "" for nobody.
-        info: what `on_subscribe` or authentication say for others to see, as JSON; None: nothing.
+        info: what `on_subscribe` or the token for the channel say for others to see, as JSON;
+            None: nothing.
+        about: what authentication says of the connection for others to see, likewise.
     """
 
     connection: str
     user: str = ""
     info: bytes | None = None
+    about: bytes | None = None
 
     @property
     def key(self) -> str:
@@ -72,3 +77,21 @@ class Publication(msgspec.Struct, frozen=True):
     def position(self) -> Position:
         """Where a subscriber stands that has got it."""
         return Position(self.epoch, self.offset)
+
+
+class MissedPublications(WireworkError):
+    """Publications are lost to the server's own code that reads a channel: it was too slow.
+
+    `position` is where the channel goes on after them (`consume(since=position)`); None where it
+    keeps no history.
+    """
+
+    def __init__(self, channel: str, position: Position | None) -> None:
+        super().__init__(channel, position)
+        self.channel = channel
+        self.position = position
+
+    def __str__(self) -> str:
+        if self.position is None:
+            return f"{self.channel!r} keeps no history, and its reader is 1,000 publications late"
+        return f"{self.channel!r} lacks publications up to offset {self.position.offset}"

@@ -14,8 +14,8 @@ from .brokers.base import Broker, Keep
 from .channels.content import encoded, is_html, key_of
 from .channels.control import Sent, packed_notice
 from .channels.declared import declared
+from .channels.families import Families
 from .channels.hub import CONTROL
-from .channels.names import ChannelTemplate
 from .errors import BrokerUnavailable, NoSuchChannel, SettingsError
 from .json import JsonAdapter, MsgspecAdapter
 from .publications import Member, Message, Position, Publication
@@ -33,7 +33,8 @@ class Publisher:
     """Publishes in the channels of applications that use the same broker.
 
     The applications need not run: what a channel keeps waits for those who come. How a channel
-    keeps it, its application has told the broker when it last started.
+    keeps it, its application tells the broker when it starts, and while it runs. What was declared
+    by the version that was started last counts, a minute later at most.
 
     In asyncio use it as `async with Publisher(url) as publisher`, and await `publish`. Elsewhere
     call `publish_now`, from any thread and after any fork; it starts a thread of its own at the
@@ -64,7 +65,7 @@ class Publisher:
         self._json = json or MsgspecAdapter()
         self._broker: Broker | None = None
         self._lock: asyncio.Lock | None = None
-        self._families: list[tuple[ChannelTemplate, Keep | None]] = []
+        self._editions: list[Families[Keep | None]] = []
         self._asked_at = float("-inf")
         self._thread: _LoopThread | None = None
         self._thread_lock = threading.Lock()
@@ -142,12 +143,13 @@ class Publisher:
         is_old = time.monotonic() - self._asked_at > _ASK_AGAIN
         for attempt in range(2):
             if is_old or attempt:
-                found = await declared(broker)
-                self._families = [(template, family.keep) for template, family in found]
+                # A broker that has lost everything is told again: what is known holds until then.
+                self._editions = await declared(broker) or self._editions
                 self._asked_at = time.monotonic()
-            for template, keep in self._families:
-                if template.match(channel) is not None:
-                    return keep
+            for families in self._editions:
+                found = families.find(channel)
+                if found is not None:
+                    return found[0]
             if is_old:
                 break
         raise NoSuchChannel(channel)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from wirework.brokers import Keep, MemoryBroker, Message, Position
-from wirework.brokers.base import IDEMPOTENCY_WINDOW, META_TTL
+from wirework.brokers.base import IDEMPOTENCY_WINDOW, META_TTL, UNUSED_TTL
 from wirework.brokers.memory import MAX_IDEMPOTENCY_KEYS
 from wirework.timers import wheel
 
@@ -112,6 +112,30 @@ async def test_a_channel_is_remembered_long_after_its_history(
     after = await top(broker)
     assert after.offset == 0
     assert after.epoch != before.epoch
+
+
+async def test_a_channel_in_which_nothing_was_published_is_forgotten_soon(
+    broker: MemoryBroker, clock: Clock
+) -> None:
+    before = await top(broker)
+    for _ in range(3):
+        clock.now += UNUSED_TTL - 1
+        broker.tick(0.0)
+        assert await top(broker) == before
+    clock.now += UNUSED_TTL
+    assert broker.tick(0.0) is None
+    assert await top(broker) != before
+
+
+async def test_until_the_first_publication_it_is_remembered_as_long_as_one_would_be_kept(
+    broker: MemoryBroker, clock: Clock
+) -> None:
+    keep = Keep(10, 5 * UNUSED_TTL)
+    before = (await broker.read("a", keep, limit=0)).top
+    clock.now += keep.ttl - 1
+    broker.tick(0.0)
+    page = await broker.read("a", keep, since=before, limit=10)
+    assert (page.top, page.is_whole) == (before, True)
 
 
 async def test_publications_of_a_quiet_channel_do_not_stay_in_memory(clock: Clock) -> None:

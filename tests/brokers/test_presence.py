@@ -77,7 +77,7 @@ async def test_connections_of_nobody_are_told_apart(place: Place, channel: str) 
 
 async def test_members_are_what_they_said_of_themselves(place: Place, channel: str) -> None:
     worker, other = await pair(place, channel)
-    member = Member("c:1|2 *", "ü {}.>", b'{"name":"\xc3\xbc"}')
+    member = Member("c:1|2 *", "ü {}.>", b'{"name":"\xc3\xbc"}', b"[1]")
     await worker.broker.join(channel, member)
     await told(other, 1)
     assert other.seen.changes[0].member == member

@@ -28,7 +28,11 @@ async def test_everything_that_a_message_says_arrives(place: Place, channel: str
     await subscriber.broker.subscribe(channel)
     said = [
         Message(
-            b'{"a":"\xc3\xa4"}', "key", Member("c1", "u:1", b"[1]"), ("c1", "c2"), 1_700_000_000_123
+            b'{"a":"\xc3\xa4"}',
+            "key",
+            Member("c1", "u:1", b"[1]", b"{}"),
+            ("c1", "c2"),
+            1_700_000_000_123,
         ),
         Message(b"null"),
         Message(b'"\\u0000"', by=Member("c2")),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wirework.brokers import Keep, Member, Message, Publication
+from wirework.brokers.base import META_TTL, UNUSED_TTL
 from wirework.brokers.parcels import packed
 from wirework.errors import BrokerUnavailable
 
@@ -358,7 +359,7 @@ async def test_what_no_worker_has_sent_is_dropped_counted_and_logged_once(
     assert parcel[:1] == b"\x01"
     await worker.say("room", b"good")
     await worker.seen.told_of(b"good")
-    assert worker.broker.unreadable == 8  # type: ignore[attr-defined]
+    assert worker.broker.unreadable == 8
     assert len(worker.seen.publications) == 1
     assert worker.seen.states == []
     assert sum("no worker of this version" in each.getMessage() for each in caplog.records) == 1
@@ -373,3 +374,31 @@ async def test_garbage_in_the_history_is_not_whole(redis: Scene) -> None:
     page = await worker.broker.read("room", KEEP, since=type(top)(top.epoch, 1), limit=10)
     assert [each.message.data for each in page.publications] == [b"2"]
     assert not page.is_whole
+
+
+# --- names that nobody publishes in -------------------------------------------------------------
+
+
+async def remembered(redis: Scene, channel: str) -> float:
+    """Return the seconds for which the position of a channel is remembered."""
+    return float(await redis.order("PTTL", f"test:{{{channel}}}:p")) / 1000
+
+
+@pytest.mark.parametrize(
+    ("ttl", "seconds"),
+    [(5.0, UNUSED_TTL), (5 * UNUSED_TTL, 5 * UNUSED_TTL), (2 * META_TTL, META_TTL)],
+    ids=["short", "long", "longest"],
+)
+async def test_a_channel_in_which_nothing_was_published_is_forgotten_soon(
+    redis: Scene, ttl: float, seconds: float
+) -> None:
+    worker, keep = await redis.worker(), Keep(10, ttl)
+    before = (await worker.broker.read("room", keep, limit=0)).top
+    assert 0 < await remembered(redis, "room") <= seconds
+    await redis.order("PEXPIRE", "test:{room}:p", "60000")
+    assert (await worker.broker.read("room", keep, limit=0)).top == before
+    assert seconds - 60 < await remembered(redis, "room") <= seconds
+    await worker.say("room", b"1", keep=keep)
+    assert META_TTL - 60 < await remembered(redis, "room") <= META_TTL
+    await worker.broker.read("room", keep, limit=0)
+    assert META_TTL - 60 < await remembered(redis, "room") <= META_TTL

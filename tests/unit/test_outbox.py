@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.unit.applications import Line, open_line, text
-from wirework import ConnectionClosed
+from wirework import ConnectionClosed, Position
 from wirework.connection import State, current
-from wirework.outbox import MOST_JOINED, Waiting
+from wirework.outbox import MOST_JOINED, Outgoing, Waiting
 
 
 async def test_the_transport_is_woken_once_until_it_has_found_the_outbox_empty() -> None:
@@ -228,3 +228,47 @@ async def test_without_a_separator_each_text_is_a_frame() -> None:
     for word in (b"a", b"b"):
         line.connection.push(word)
     assert line.written() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "left", "lost"),
+    [
+        ("drop_oldest", ["b", "c"], {"news": Position("e", 0)}),
+        ("drop_newest", ["n1", "b", "n2"], {}),
+        ("latest", ["b", "c"], {"news": Position("e", 0)}),
+    ],
+)
+async def test_who_wants_to_know_is_told_what_was_given_up_of_a_channel(
+    policy: Any, left: list[str], lost: dict[str, Position]
+) -> None:
+    line = await open_line(outbox_frames=3, overflow=policy)
+    told: list[Any] = []
+    line.connection.outbox.on_loss = told.append
+    line.connection.push(told_by("news", 1))
+    line.connection.push(text("b"))
+    line.connection.push(told_by("news", 2))
+    line.connection.push(text("c"))
+    assert told == ([lost] if lost else [])
+    assert line.written() == left
+    assert line.connection.outbox.size == 0
+
+
+async def test_an_outbox_that_gives_up_all_that_waits_makes_room() -> None:
+    line = await open_line(outbox_frames=2, overflow="drop_oldest")
+    line.connection.outbox.on_loss = lambda lost: None
+    for number in range(1, 4):
+        line.connection.push(told_by("news", number))
+    draining = asyncio.ensure_future(line.connection.drain())
+    assert len(line.connection.outbox) == 0
+    assert line.connection.outbox.dropped == 3
+    assert line.written() == []
+    await draining
+    line.connection.push(text("next"))
+    assert line.written() == ["next"]
+
+
+def told_by(channel: str, offset: int) -> Outgoing:
+    """A frame that tells the publication with this offset."""
+    frame = text(f"n{offset}")
+    frame.origin = (channel, Position("e", offset - 1))
+    return frame

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
 
-from .base import Keep, Message, Page, Position, Publication
+from .base import META_TTL, UNUSED_TTL, Keep, Message, Page, Position, Publication
 
 __all__ = ["Log"]
 
@@ -31,8 +31,13 @@ class Log:
         """The highest offset that was dropped without being replaced."""
         self._kept: _Stream | _Latest = _NOTHING
         self.touched = now
-        """When it was last published in, or made."""
+        """When it was last published in; until then, when it was last asked for, or made."""
         self.ttl = 0.0
+
+    @property
+    def forgotten_at(self) -> float:
+        """When its position need not be remembered any longer."""
+        return self.touched + max(META_TTL if self._offset else UNUSED_TTL, self.ttl)
 
     def add(self, channel: str, message: Message, keep: Keep, now: float) -> Publication:
         """Number `message` and keep it."""
@@ -52,6 +57,12 @@ class Log:
         self.clear()
         self._kept = _Latest() if keep.latest else _Stream()
         return self._kept
+
+    def ask(self, keep: Keep, now: float) -> None:
+        """Make it ready to be read, as `keep` says."""
+        self.expire(keep, now)
+        if not self._offset:
+            self.touched, self.ttl = now, keep.ttl
 
     def expire(self, keep: Keep | None, now: float) -> None:
         """Drop what is older than `keep` allows; without one, than at the last publication."""

@@ -15,6 +15,7 @@ from ..publications import Member, Message, Position, Publication
 __all__ = [
     "IDEMPOTENCY_WINDOW",
     "META_TTL",
+    "UNUSED_TTL",
     "Broker",
     "Keep",
     "Member",
@@ -33,6 +34,11 @@ META_TTL: Final = 30 * 24 * 3600.0
 """Seconds after the last publication for which a channel's position is remembered.
 
 Much longer than its history, so that a quiet channel keeps its epoch.
+"""
+UNUSED_TTL: Final = 600.0
+"""The same for a channel in which nothing was published yet, since it was last asked for.
+
+At least as long as it would keep a publication. So inventing names of channels costs little.
 """
 
 
@@ -151,6 +157,11 @@ class Broker(ABC):
     def is_available(self) -> bool:
         """Whether it can be reached, as far as is known; within 10 s true to life."""
 
+    @property
+    def unreadable(self) -> int:
+        """How many parcels were dropped since no process of this version has sent them."""
+        return 0
+
     # --- publications ---------------------------------------------------------------------------
 
     @abstractmethod
@@ -190,7 +201,8 @@ class Broker(ABC):
         """Return publications: those after `since`, or from the oldest on, in order.
 
         At most `limit` (0: none, to learn the position); `reverse`: the newest first, those before
-        `since`. A channel in which nothing was ever published gets an epoch by this.
+        `since`. A channel in which nothing was ever published gets an epoch by this,
+        which may be forgotten when nobody reads for `UNUSED_TTL` or `keep.ttl`.
         `is_whole` is False for a `since` of another epoch or beyond `top`, where history no longer
         reaches back to it, and where `limit` cuts.
         """

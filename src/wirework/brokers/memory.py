@@ -13,7 +13,6 @@ from ..timers import wheel
 from ._history import Log
 from .base import (
     IDEMPOTENCY_WINDOW,
-    META_TTL,
     Broker,
     Keep,
     Member,
@@ -39,7 +38,8 @@ class MemoryBroker(Broker):
     """Publications, history and presence within one process.
 
     Whoever is subscribed is told before `publish` returns; no call ever waits. Expired history
-    and channels that nobody has used for `META_TTL` are swept a thousand a second.
+    and channels that nobody has used for `META_TTL` are swept a thousand a second; those in which
+    nothing was published after `UNUSED_TTL`.
 
     Args:
         clock: monotonic seconds. Default `time.monotonic`.
@@ -129,7 +129,7 @@ class MemoryBroker(Broker):
     ) -> Page:
         """Return publications of `channel`, and its position."""
         log = self._log(channel)
-        log.expire(keep, self._clock())
+        log.ask(keep, self._clock())
         if reverse:
             return log.read_back(since, limit)
         return log.read(since, limit)
@@ -192,7 +192,7 @@ class MemoryBroker(Broker):
         for channel in list(islice(self._logs, _SWEPT_AT_ONCE)):
             log = self._logs.pop(channel)
             log.expire(None, present)
-            if log.touched + max(META_TTL, log.ttl) > present:
+            if log.forgotten_at > present:
                 self._logs[channel] = log  # at the end: the next turn looks at others
         for name in list(islice(self._seen, _SWEPT_AT_ONCE)):
             if self._seen[name][0] > present:

@@ -40,10 +40,17 @@ class _Said(msgspec.Struct, array_like=True, tag="p", frozen=True):
     """The message as it is kept: packed once, also where a script adds epoch and offset."""
 
 
+class _By(msgspec.Struct, array_like=True, frozen=True):
+    connection: str
+    user: str
+    info: bytes | None
+    about: bytes | None = None
+
+
 class _Kept(msgspec.Struct, array_like=True, frozen=True):
     data: bytes
     key: str = ""
-    by: tuple[str, str, bytes | None] | None = None
+    by: _By | None = None
     exclude: tuple[str, ...] = ()
     at: int = 0
     is_html: bool = False
@@ -57,7 +64,7 @@ _decode_kept: Final = msgspec.msgpack.Decoder(_Kept).decode
 def kept(message: Message) -> bytes:
     """Return the bytes of a message, as history keeps them and parcels carry them."""
     by = message.by
-    sender = None if by is None else (by.connection, by.user, by.info)
+    sender = None if by is None else _By(by.connection, by.user, by.info, by.about)
     exclude = tuple(message.exclude)
     return _encode(_Kept(message.data, message.key, sender, exclude, message.at, message.is_html))
 
@@ -72,7 +79,7 @@ def unkept(data: bytes) -> Message:
         found = _decode_kept(data)
     except msgspec.MsgspecError as error:
         raise UnreadableParcel(str(error)) from None
-    by = None if found.by is None else Member(*found.by)
+    by = None if found.by is None else Member(*msgspec.structs.astuple(found.by))
     return Message(found.data, found.key, by, found.exclude, found.at, found.is_html)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, get_args
 
 from ..binding.plan import Plan
@@ -344,14 +344,29 @@ class NamedChannel(Generic[T]):
         """Return a publication with its data decoded."""
         return Received(publication, self.family.decode_published(publication.message.data))
 
-    async def __aiter__(self) -> AsyncIterator[Received[T]]:
-        """Give the server's own code what is published from now on, by whomever.
+    def __aiter__(self) -> AsyncIterator[Received[T]]:
+        """Give the server's own code what is published from now on; see `consume`."""
+        return self.consume()
 
-        A reader that is more than 1,000 publications late loses the oldest. The channel is
-        subscribed to until the loop is left.
+    async def consume(self, *, since: Position | None = None) -> AsyncGenerator[Received[T], None]:
+        """Give the server's own code what is published, by whomever, in order.
+
+        The channel is subscribed to until the loop is left. 1,000 publications wait for a slow
+        reader; the rest it gets from history, where the channel keeps one. In mode "ephemeral" the
+        oldest go instead.
+
+        Args:
+            since: first what was published after this position; None: from now on.
+
+        Raises:
+            StateError: `since` is for channels with history.
+            BrokerUnavailable: the broker does not answer at the beginning.
+            MissedPublications: the reader is too late: what comes next cannot be had any more.
         """
-        hub = self.family.host.hub
-        async with hub.consume(self.name, self.family.rules) as consumer:
+        hub, rules = self.family.host.hub, self.family.rules
+        if since is not None and rules.keep is None:
+            raise StateError(f"{self!r} keeps no history: declare it with history=History(...)")
+        async with hub.consume(self.name, rules, since) as consumer:
             while (publication := await consumer.take()) is not None:
                 yield self.received(publication)
 
@@ -456,6 +471,10 @@ def _check_overflow(where: str, overflow: Overflow, mode: Mode, keep: Keep | Non
         raise RegistrationError(where, "overflow 'catch_up' needs mode 'stream' with history")
     if overflow == "latest" and mode != "latest":
         raise RegistrationError(where, "overflow 'latest' needs mode 'latest'")
+    if overflow == "drop" and keep is not None:
+        raise RegistrationError(
+            where, "overflow 'drop' leaves holes, which history excludes", "leave out one of them"
+        )
 
 
 def _checked_token(token: object, where: str) -> Jwt | None:

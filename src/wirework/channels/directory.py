@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar, get_origin
 
 from ..binding.binder import Binder, Extra
 from ..binding.plan import Context, Plan, check_hook
 from ..binding.signatures import LocalNames, parameters_of
-from ..errors import NoSuchChannel, RegistrationError
+from ..errors import BrokerUnavailable, NoSuchChannel, RegistrationError
 from ..json import JsonAdapter
 from ..publications import Member
 from ..security.identity import user_key
 from ..security.users import user, user_as
 from ..websocket import WebSocket
 from .channel import Channel, NamedChannel
-from .declared import Declared, announce
+from .declared import Announcement, Declared
+from .families import Families
 from .hub import Hub
 
 __all__ = ["Channels", "Visit"]
@@ -45,6 +47,9 @@ class Channels:
         self.hub = hub
         self._binder = binder
         self._families: list[Channel[Any]] = []
+        self._by_name: Families[Channel[Any]] = Families()
+        self._announcement = Announcement(hub.broker, self._declared)
+        hub.also_compared = self._renew
 
     def __iter__(self) -> Iterator[Channel[Any]]:
         return iter(self._families)
@@ -60,11 +65,12 @@ class Channels:
         """
         if any(family is other for other in self._families):
             return
-        for other in self._families:
-            if other.template.overlaps(family.template):
-                raise RegistrationError(family.where, f"{other.where} has these names")
+        clash = self._by_name.clash(family.template)
+        if clash is not None:
+            raise RegistrationError(family.where, _said(*clash))
         family.bind(self)
         self._families.append(family)
+        self._by_name.add(family.template, family)
 
     async def start(self) -> None:
         """Start the hub, and tell who publishes from outside which channels there are.
@@ -73,22 +79,34 @@ class Channels:
             BrokerUnavailable: the broker does not answer.
         """
         await self.hub.start()
-        if self.hub.broker.is_shared and self.hub.broker.keeps:
-            families = [Declared(each.template.text, each.rules.keep) for each in self]
-            await announce(self.hub.broker, families)
+        if self._is_announced:
+            await self._announcement.begin()
+
+    async def _renew(self) -> None:
+        if self._is_announced:
+            with suppress(BrokerUnavailable):
+                await self._announcement.renew()
+
+    @property
+    def _is_announced(self) -> bool:
+        return self.hub.broker.is_shared and self.hub.broker.keeps
+
+    def _declared(self) -> Iterator[Declared]:
+        for family in self:
+            yield Declared(family.template.text, family.rules.keep)
 
     def find(self, name: str) -> tuple[NamedChannel[Any], dict[str, Any]]:
         """Return the channel called `name` and the parameters in its name.
 
-        The family that was declared first wins.
+        Of several families that have it, the narrowest; see `Families`.
 
         Raises:
             NoSuchChannel: none has such names.
         """
-        for family in self._families:
-            parameters = family.template.match(name)
-            if parameters is not None:
-                return NamedChannel(family, name), parameters
+        found = self._by_name.find(name)
+        if found is not None:
+            family, parameters = found
+            return NamedChannel(family, name), parameters
         known = [family.template.text for family in self._families]
         nearest = difflib.get_close_matches(name[:100], known, n=1)
         raise NoSuchChannel(name, nearest[0] if nearest else None)
@@ -96,7 +114,8 @@ class Channels:
     def member_of(self, ws: WebSocket, info: bytes | None = None) -> Member:
         """Return how others see a connection: its id, its user, and what is told of it."""
         user = "" if ws.user is None else str(user_key(ws.user))
-        return Member(ws.id, user, info)
+        said = None if ws.identity is None else ws.identity.info
+        return Member(ws.id, user, info, None if said is None else self.json.encode(said))
 
     # --- functions ------------------------------------------------------------------------------
 
@@ -118,6 +137,15 @@ class Channels:
         )
         check_hook(plan)
         return plan
+
+
+def _said(other: Channel[Any], shared: str | None) -> str:
+    if shared is None:
+        return f"{other.where} has these names"
+    return (
+        f"{other.where} has some of its names, such as {shared!r}, and neither is narrower;"
+        " choose templates of which one has all names of the other, or that have none in common"
+    )
 
 
 def _parameters(

@@ -11,15 +11,16 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
-from ..brokers.base import Broker, Page
-from ..commands import Id, Joined, Left, Output, Subscribed, Unsubscribed
+from ..brokers.base import Broker, Page, Roll
+from ..commands import Gap, Id, Joined, Left, Subscribed, Unsubscribed
 from ..connection import Connection
 from ..errors import BrokerUnavailable, ConnectionClosed, Reject
 from ..outbox import Outgoing
@@ -28,9 +29,11 @@ from ..websocket import WebSocket
 from .attendance import Attendance
 from .backlog import Backlog
 from .consumer import Consumer
-from .recovery import Recovery, is_for
+from .past import MOST_TOLD, Past
+from .recovery import Recovery
+from .roll_call import RollCall
 from .rules import Rules
-from .subscription import Subscription, frame_of
+from .subscription import Subscription
 from .topic import Topic
 
 __all__ = ["AlreadySubscribed", "Hub", "Stats"]
@@ -46,13 +49,27 @@ class AlreadySubscribed(Reject):
 
 
 class Stats(NamedTuple):
-    """What a hub holds and has done."""
+    """What a hub holds and has done.
+
+    Args:
+        channels: that somebody of this process is subscribed to.
+        subscriptions: to all of them, also of the server's own code.
+        dropped: publications that slow subscribers did not get.
+        gaps: holes that could not be filled.
+        is_degraded: whether the broker is away.
+        received: publications that came from the broker, this process' own ones too.
+        published: publications of this process.
+        losses: how often the broker has gone away.
+    """
 
     channels: int
     subscriptions: int
     dropped: int
     gaps: int
     is_degraded: bool
+    received: int
+    published: int
+    losses: int
 
 
 class Hub:
@@ -78,21 +95,28 @@ class Hub:
         self.broker = broker
         self.history_limit = history_limit
         self.attendance = Attendance(broker, presence_grace)
+        self.is_started = False
+        """Whether the broker was reached, and `stop` was not called since."""
         self.is_degraded = False
         """Whether the broker is away."""
+        self.also_compared: Callable[[], Coroutine[Any, Any, None]] | None = None
+        """Runs when the broker is back, and whenever channels are compared with it."""
         self._check_interval = check_interval
         self._on_control = on_control
         self._topics: dict[str, Topic] = {}
         self._by_connection: dict[Connection, dict[str, Subscription]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._recovery = Recovery(broker, history_limit, self.leave, self._spawn)
+        self._roll_call = RollCall(broker, self._spawn)
         self._starting: asyncio.Task[None] | None = None
         self._is_stopped = False
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._turns: dict[Backlog, Iterator[None]] = {}
         """Channels with many subscriptions that have something to tell."""
         self._turner: asyncio.Task[None] | None = None
-        self._dropped = 0
+        self.on_changed: Callable[[], None] | None = None
+        """Called when the broker was reached, has gone or is back, and at the end."""
+        self._subscriptions = self._dropped = self._received = self._published = self._losses = 0
 
     # --- its life -------------------------------------------------------------------------------
 
@@ -127,10 +151,13 @@ class Hub:
                 await self.broker.stop()
                 raise
         self._spawn(self._look_after())
+        self.is_started = True
+        self._has_changed()
 
     async def stop(self) -> None:
         """End every subscription and the broker's part in this process."""
         self._is_stopped = True
+        self.is_started = False
         starting, self._starting = self._starting, None
         if starting is None:
             return
@@ -145,10 +172,12 @@ class Hub:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._dropped += sum(topic.dropped for topic in self._topics.values())
         self._topics.clear()
         self._turns.clear()
         await self.attendance.stop()
         await self.broker.stop()
+        self._has_changed()
 
     @property
     def stats(self) -> Stats:
@@ -156,11 +185,19 @@ class Hub:
         topics = self._topics.values()
         return Stats(
             len(topics),
-            sum(map(len, topics)),
+            self._subscriptions,
             self._dropped + sum(topic.dropped for topic in topics),
             self._recovery.gaps,
             self.is_degraded,
+            self._received,
+            self._published,
+            self._losses,
         )
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the broker that was reached is away now, as far as is known."""
+        return self.is_started and (self.is_degraded or not self.broker.is_available)
 
     # --- subscriptions --------------------------------------------------------------------------
 
@@ -200,10 +237,14 @@ class Hub:
             subscription = Subscription(topic, ws, member, is_by_server=is_by_server)
             mine = self._by_connection.setdefault(ws.connection, {})
             topic.add(subscription)
+            self._subscriptions += 1
             mine[name] = subscription
+            if rules.keep is not None:
+                ws.connection.outbox.on_loss = partial(self._on_loss, ws.connection)
         try:
             if rules.presence is not None:
                 await self.attendance.join(name, member)
+                await self._roll_call.begin(topic)
             page, recovered = await self._recovery.missed(name, rules, since)
             if ws.connection.is_ended:
                 raise ws.connection.closed_error()
@@ -223,22 +264,42 @@ class Hub:
         topic = subscription.topic
         assert topic is not None
         held, subscription.held = subscription.held or (), None
-        told: list[Publication] = []
-        if page is not None:
-            told = [each for each in page.publications if is_for(subscription, each)]
-            subscription.position = page.top
+        past = Past.of(subscription, page, MOST_TOLD if topic.has_room_for(subscription) else 0)
+        before = subscription.position = past.position
         if topic.rules.keep is not None:
-            output = replace(output, position=subscription.position)
-        if _is_told(subscription, replace(output, publications=told)):
-            told = []
-        waiting = deque([*told, *self._recovery.merged(topic, subscription, held)])
-        while waiting:
+            output = replace(output, position=past.position)
+        is_told = _is_told(subscription, replace(output, publications=past.told), past.before)
+        waiting: deque[Publication | Gap] = deque(() if is_told else past.told)
+        later: Sequence[Publication | Gap] = past.rest
+        if not past.is_cut or topic.rules.mode == "latest":
+            later = [*later, *self._recovery.merged(topic, subscription, held)]
+        if not past.is_cut:
+            waiting.extend(later)
+        while waiting and subscription not in topic.behind:
             if isinstance(waiting[0], Publication) and not topic.has_room_for(subscription):
-                topic.fall_behind_with(subscription, waiting)
+                topic.fall_behind_with(subscription, [*waiting, *(later if past.is_cut else ())])
                 self.catch_up(topic, subscription)
                 return
-            subscription.say(waiting.popleft())
-        topic.go_live(subscription)
+            subscription.say(waiting[0], before)
+            before = waiting.popleft().position
+        if past.is_cut and subscription not in topic.behind:
+            topic.fall_behind_with(subscription, later, past.position)
+            self.catch_up(topic, subscription)
+        elif subscription not in topic.behind:
+            topic.go_live(subscription)
+
+    def _on_loss(self, connection: Connection, lost: Mapping[str, Position]) -> None:
+        """The outbox of a connection has given up what channels with history have told it."""
+        for name, position in lost.items():
+            subscription = self.subscriptions(connection).get(name)
+            if subscription is None or subscription.held is not None:
+                continue
+            topic = subscription.topic
+            assert topic is not None
+            is_behind = subscription in topic.behind
+            topic.fall_back(subscription, position)
+            if not is_behind:
+                self.catch_up(topic, subscription)
 
     def leave(self, subscription: Subscription) -> None:
         """End a subscription; its member is gone after the grace."""
@@ -246,11 +307,13 @@ class Hub:
         if topic is None:
             return
         topic.remove(subscription)
+        self._subscriptions -= 1
         mine = self._by_connection.get(subscription.connection)
         if mine is not None and mine.get(topic.name) is subscription:
             del mine[topic.name]
             if not mine:
                 del self._by_connection[subscription.connection]
+                subscription.connection.outbox.on_loss = None
         if topic.rules.presence is not None:
             self.attendance.leave(topic.name, subscription.member, topic.rules.presence.grace)
         self._close_if_empty(topic)
@@ -270,6 +333,14 @@ class Hub:
         """Return how many connections of this process are subscribed, or about to be."""
         topic = self._topics.get(name)
         return 0 if topic is None else len(topic) + topic.claims - len(topic.consumers)
+
+    async def members(self, name: str) -> Roll:
+        """Return who is present; subscribers here are told what they had not heard of that.
+
+        Raises:
+            BrokerUnavailable: it cannot be read.
+        """
+        return await self._roll_call.members(name, self._topics.get(name))
 
     def turn(self, name: str) -> asyncio.Lock:
         """Return what lets one after the other subscribe to a channel, for who counts them."""
@@ -309,22 +380,33 @@ class Hub:
             self._on_control(data)
 
     async def breathe(self, name: str) -> None:
-        """Let transports write where a channel was told to outboxes that are half full."""
+        """Count a publication of this process, and let transports write where it was told.
+
+        That is where an outbox is more than half full.
+        """
+        self._published += 1
         topic = self._topics.get(name)
         if topic is not None and topic.is_congested:
             topic.is_congested = False
             await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def consume(self, name: str, rules: Rules) -> AsyncIterator[Consumer]:
-        """Give the server's own code what is published in `name` while the block runs."""
-        consumer = Consumer()
+    async def consume(
+        self, name: str, rules: Rules, since: Position | None = None
+    ) -> AsyncIterator[Consumer]:
+        """Give the server's own code what is published in `name` while the block runs.
+
+        `since`: first what was published after it, in a channel with history.
+        """
         async with self._claimed(name, rules) as topic:
+            consumer = Consumer(topic, self._recovery, since)
             topic.consumers[consumer] = None
+            self._subscriptions += 1
         try:
             yield consumer
         finally:
             topic.consumers.pop(consumer, None)
+            self._subscriptions -= 1
             self._close_if_empty(topic)
 
     # --- topics ---------------------------------------------------------------------------------
@@ -413,6 +495,7 @@ class Hub:
             if publication.channel == CONTROL and self._on_control is not None:
                 self._on_control(publication.message.data)
             return
+        self._received += 1
         if topic.accept(publication):
             topic.tell(publication)
         elif topic.held is not None and topic.opening is not None and topic.opening.done():
@@ -420,31 +503,39 @@ class Hub:
 
     def on_joined(self, channel: str, member: Member, version: int) -> None:
         """Tell those who want to know; see `Receiver`."""
-        self._announce(channel, Joined(channel, member, version), member, version)
+        topic = self._topics.get(channel)
+        if topic is not None:
+            self._roll_call.tell(topic, Joined(channel, member, version))
 
     def on_left(self, channel: str, member: Member, version: int) -> None:
         """Tell those who want to know; see `Receiver`."""
-        self._announce(channel, Left(channel, member, version), member, version)
-
-    def _announce(self, channel: str, output: Output, member: Member, version: int) -> None:
         topic = self._topics.get(channel)
-        presence = None if topic is None else topic.rules.presence
-        if topic is not None and presence is not None and presence.announce:
-            topic.announce(output, member.key, version)
+        if topic is not None:
+            self._roll_call.tell(topic, Left(channel, member, version))
 
     def on_degraded(self) -> None:
         """Note that publications may be missed from now on; see `Receiver`."""
         self.is_degraded = True
+        self._losses += 1
+        self._has_changed()
         logger.warning("the broker is away: channels go on when it is back")
 
     def on_restored(self) -> None:
         """Read what was missed; see `Receiver`."""
         self.is_degraded = False
+        self._has_changed()
         logger.warning("the broker is back")
+        if self.also_compared is not None:
+            self._spawn(self.also_compared())
         for topic in self._topics.values():
             if topic.rules.keep is not None and topic.held is None:
                 topic.hold()
                 self._backfill(topic)
+        self._roll_call.check_soon(self._topics.values())
+
+    def _has_changed(self) -> None:
+        if self.on_changed is not None:
+            self.on_changed()
 
     # --- what takes time ------------------------------------------------------------------------
 
@@ -476,6 +567,8 @@ class Hub:
             if not self.is_degraded:
                 try:
                     await self._look_at_all()
+                    if self.also_compared is not None:
+                        await self.also_compared()
                 except Exception:
                     logger.exception("channels could not be compared with the broker")
 
@@ -489,6 +582,8 @@ class Hub:
         present = [each.name for each in topics if each.rules.presence is not None]
         with suppress(BrokerUnavailable):
             await self.broker.sweep(present)
+        for topic in topics:
+            await self._roll_call.check(topic)
 
     # --- tasks ----------------------------------------------------------------------------------
 
@@ -514,12 +609,12 @@ CONTROL: Final = "$wirework"
 _OVER: Final = object()
 
 
-def _is_told(subscription: Subscription, output: Subscribed) -> bool:
+def _is_told(subscription: Subscription, output: Subscribed, before: Position) -> bool:
     """Tell the client that it is subscribed, now or with `Ready`; False: its dialect cannot."""
     conversation = subscription.ws.conversation
     if conversation is not None and conversation.collects(output):
         return True
-    frame = frame_of(subscription.ws, output)
+    frame = subscription.frame(output, before)
     if frame is not None:
         subscription.connection.push(frame)
     return frame is not None

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from ..errors import RegistrationError, Reject
+from .shapes import Meeting, Part, Piece, meeting
 
 __all__ = ["MAX_NAME", "ChannelTemplate", "UnfitName", "check_name"]
 
@@ -88,10 +89,11 @@ class ChannelTemplate:
         self.parameters: dict[str, type] = {}
         if not isinstance(text, str):
             raise RegistrationError(where, f"expected a name, got {text!r}")
-        pattern, at = "", 0
+        pattern, pieces, at = "", [], 0
         for match in _PARAMETER.finditer(text):
             pattern += re.escape(text[at : match.start()])
             pattern += self._parameter(match, where)
+            pieces += [Piece(text[at : match.start()]), Piece(match[2] or "str", True)]
             at = match.end()
         rest = text[at:]
         if set("{}") & set(_PARAMETER.sub("", text)):
@@ -101,6 +103,8 @@ class ChannelTemplate:
             raise RegistrationError(where, flaw)
         self._pattern = re.compile(pattern + re.escape(rest))
         self._prefix = text.partition("{")[0]
+        self.parts = _parts([*pieces, Piece(rest)])
+        """What stands between colons."""
 
     def __repr__(self) -> str:
         return f"ChannelTemplate({self.text!r})"
@@ -150,7 +154,30 @@ class ChannelTemplate:
             raise UnfitName(text, flaw) if is_of_kind else ValueError(text)
         return name
 
-    def overlaps(self, other: ChannelTemplate) -> bool:
-        """Whether both are the same family, by all that can be seen of their texts."""
-        blank = _PARAMETER.sub("{}", self.text)
-        return blank == _PARAMETER.sub("{}", other.text)
+    @property
+    def shape(self) -> str:
+        """The text without what parameters are called: alike in templates that mean the same."""
+        return _PARAMETER.sub("{}", self.text)
+
+    def meeting(self, other: ChannelTemplate) -> Meeting:
+        """Compare the names of two families; `shared` is one that both have."""
+        if len(self.parts) != len(other.parts):
+            return Meeting(None, True, True)
+        found = [meeting(*parts) for parts in zip(self.parts, other.parts, strict=True)]
+        shared = [each.shared for each in found if each.shared is not None]
+        if len(shared) < len(found):
+            return Meeting(None, True, True)
+        has_first, has_second = (any(each[at] for each in found) for at in (1, 2))
+        return Meeting(":".join(shared), has_first, has_second)
+
+
+def _parts(pieces: list[Piece]) -> tuple[Part, ...]:
+    found: list[list[Piece]] = [[]]
+    for piece in pieces:
+        if piece.is_parameter:
+            found[-1].append(piece)
+            continue
+        first, *others = piece.text.split(":")
+        found[-1].append(Piece(first))
+        found += [[Piece(each)] for each in others]
+    return tuple(tuple(piece for piece in part if piece.text) for part in found)

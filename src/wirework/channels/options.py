@@ -10,7 +10,7 @@ __all__ = ["Allow", "History", "Mode", "Overflow", "Post", "Presence"]
 Mode: TypeAlias = Literal["stream", "ephemeral", "latest"]
 """What a publication is: one of a series, good for the moment, or the newest of its key."""
 Overflow: TypeAlias = Literal["catch_up", "close", "drop", "latest"]
-"""What a subscriber that reads too slowly gets."""
+"""What a subscriber that reads too slowly gets; "drop" is not for channels with history."""
 
 
 @dataclass(frozen=True, slots=True)

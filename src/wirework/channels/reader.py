@@ -31,7 +31,7 @@ class Reader:
 
     Args:
         broker: keeps history.
-        limit: publications that each of them is told at most.
+        limit: publications that are read at once; who has missed more gets the first of them.
         spawn: runs what nobody waits for.
     """
 
@@ -48,7 +48,7 @@ class Reader:
         """Of each group that is being read: who waits for the next read."""
 
     async def missed(self, name: str, keep: Keep, since: Position) -> Page:
-        """Return what was published after `since`, in a channel that keeps a stream.
+        """Return what was published after `since`, or the first of it, in a channel with a stream.
 
         Raises:
             BrokerUnavailable: it cannot be read.
@@ -117,10 +117,10 @@ def _refuse(wanted: list[_Wanted], reason: str) -> None:
 def _part(page: Page, since: Position, limit: int) -> Page | None:
     """Return what `page`, of an older position, says to who is at `since`; None: not enough."""
     missed = page.top.offset - since.offset
-    if page.top.epoch != since.epoch or not 0 <= missed <= limit:
+    if page.top.epoch != since.epoch or missed < 0:
         return Page((), page.top, is_whole=False)
     found = [each for each in page.publications if each.offset > since.offset]
-    if len(found) == missed:
-        return Page(found, page.top, is_whole=True)
     is_cut = len(page.publications) >= limit
-    return None if is_cut else Page(found, page.top, is_whole=False)
+    if is_cut and missed and not found:
+        return None
+    return Page(found, page.top, is_whole=len(found) == missed)

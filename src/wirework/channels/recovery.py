@@ -17,7 +17,7 @@ from .rules import Rules
 from .subscription import Subscription
 from .topic import Topic
 
-__all__ = ["Recovery", "is_for"]
+__all__ = ["Recovery", "is_for", "start_of"]
 
 logger = logging.getLogger("wirework")
 
@@ -59,7 +59,10 @@ class Recovery:
     async def missed(
         self, name: str, rules: Rules, since: Position | None
     ) -> tuple[Page | None, bool | None]:
-        """Return what a new subscriber is told of the past, and whether it is all of it."""
+        """Return what a new subscriber is told of the past, and whether it misses nothing.
+
+        Of a long past that is the first page; the others follow by `catch_up`.
+        """
         keep = rules.keep
         if keep is None:
             return None, None if since is None else False
@@ -72,7 +75,7 @@ class Recovery:
             page = await self._reader.missed(name, keep, since)
         if since is None:
             return page, None
-        if page.is_whole:
+        if page.is_whole or (not keep.latest and _goes_on(page, since)):
             return page, True
         if keep.latest:
             page = await self._broker.read(name, keep, limit=limit)
@@ -115,7 +118,7 @@ class Recovery:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, _MAX_PAUSE)
                 continue
-            start = _start_of(page, topic.position, topic.rules.keep)
+            start = start_of(page, topic.position, topic.rules.keep)
             if start is not None:
                 self.gaps += 1
                 topic.tell_gap(start)
@@ -129,6 +132,16 @@ class Recovery:
                 for publication in topic.release():
                     topic.tell(publication)
             await asyncio.sleep(0)
+
+    async def after(self, name: str, keep: Keep, since: Position) -> Page:
+        """Return what was published after `since`, or the first of it, for one of several.
+
+        Raises:
+            BrokerUnavailable: it cannot be read.
+        """
+        if keep.latest:
+            return await self._read(name, keep, since)
+        return await self._reader.missed(name, keep, since)
 
     async def _read(self, name: str, keep: Keep, since: Position) -> Page:
         limit = keep.size if keep.latest else self._limit
@@ -164,32 +177,50 @@ class Recovery:
             subscription.position = publication.position
             if is_for(subscription, publication):
                 subscription.say(publication)
+            if subscription.pending is not pending:
+                return False
         return not pending
 
     async def _tell_missed(self, topic: Topic, subscription: Subscription) -> bool:
         keep = topic.rules.keep
         assert keep is not None
+        falls = subscription.falls
         try:
-            page = await self._read(topic.name, keep, subscription.position)
+            page = await self.after(topic.name, keep, subscription.position)
         except BrokerUnavailable:
             await asyncio.sleep(_PAUSE * random.uniform(5, 15))
             return False
-        start = _start_of(page, subscription.position, keep)
-        if start is not None:
-            self.gaps += 1
-            subscription.position = start
-            subscription.say(Gap(topic.name, start))
+        if subscription.falls == falls and not self._tell_page(topic, subscription, page):
+            if subscription.falls != falls:  # there was no room for one: let others be read first
+                await asyncio.sleep(_PAUSE)
             return False
-        for publication in page.publications:
-            subscription.position = publication.position
-            if is_for(subscription, publication):
-                subscription.say(publication)
-            if subscription.connection.outbox.is_congested:
-                return False
+        if subscription.falls != falls:
+            return False
         mine, here = subscription.position, topic.position
         if mine.epoch != here.epoch:  # until the topic has noticed, too
             await asyncio.sleep(_PAUSE)
         return mine.epoch == here.epoch and mine.offset >= here.offset
+
+    def _tell_page(self, topic: Topic, subscription: Subscription, page: Page) -> bool:
+        """Tell as much as there is room for; False: there is more, or it was given up."""
+        keep, falls, before = topic.rules.keep, subscription.falls, subscription.position
+        assert keep is not None
+        start = start_of(page, before, keep)
+        if start is not None:
+            self.gaps += 1
+            subscription.position = start
+            subscription.say(Gap(topic.name, start), before)
+            if not keep.latest or subscription.falls != falls:
+                return False
+        for publication in page.publications:
+            subscription.position = publication.position
+            if is_for(subscription, publication):
+                subscription.say(publication)
+            if subscription.falls != falls or subscription.connection.outbox.is_congested:
+                return False
+        if page.is_whole or keep.latest:
+            subscription.position = page.top
+        return True
 
     async def is_behind(self, topic: Topic) -> bool:
         """Whether the broker has had publications that were not told here."""
@@ -213,13 +244,19 @@ def is_for(subscription: Subscription, publication: Publication) -> bool:
     return subscription.connection.id not in publication.message.exclude
 
 
-def _start_of(page: Page, since: Position, keep: Keep) -> Position | None:
+def _goes_on(page: Page, since: Position) -> bool:
+    """Whether a page begins right after `since`, so that history has what follows it, too."""
+    first = page.publications[0] if page.publications else None
+    return first is not None and first.position == Position(since.epoch, since.offset + 1)
+
+
+def start_of(page: Page, since: Position, keep: Keep) -> Position | None:
     """Return where to go on after a hole; None: `page` goes on right after `since`."""
     if page.is_whole:
         return None
     if page.top.epoch != since.epoch and not keep.latest:
         return Position(page.top.epoch, 0)
     first = page.publications[0] if page.publications else None
-    if first is not None and (keep.latest or first.offset == since.offset + 1):
-        return Position(first.epoch, first.offset - 1) if keep.latest else None
-    return page.top
+    if first is not None and keep.latest:
+        return Position(first.epoch, first.offset - 1)
+    return None if _goes_on(page, since) else page.top

@@ -32,6 +32,7 @@ class Subscription:
         "announced",
         "connection",
         "expiry",
+        "falls",
         "held",
         "is_by_server",
         "is_gapped",
@@ -59,6 +60,8 @@ class Subscription:
         """What has come since it was begun; None: it is live, or behind."""
         self.position = Position()
         """Up to where it has got everything, while it holds or is behind."""
+        self.falls = 0
+        """How often its outbox has given up what it was told: `position` went back."""
         self.since = topic.sequence
         """The topic's count when it went live: what came before is not for it."""
         self.is_gapped = False
@@ -94,13 +97,26 @@ class Subscription:
         for each, output in waiting:
             self.announce(output, each)
 
-    def say(self, output: Output) -> None:
-        """Tell the client, where its dialect has words for it and its connection has not ended."""
+    def say(self, output: Output, before: Position | None = None) -> None:
+        """Tell the client, where its dialect has words for it and its connection has not ended.
+
+        `before` is where it stands if its outbox gives that up; of a publication it is known.
+        """
         self.is_gapped |= isinstance(output, Gap)
-        frame = frame_of(self.ws, output)
+        frame = self.frame(output, before)
         if frame is not None:
             with suppress(ConnectionClosed, StateError):
                 self.connection.push(frame)
+
+    def frame(self, output: Output, before: Position | None = None) -> Outgoing | None:
+        """Return the frame for this client alone that tells it; see `say`."""
+        frame = frame_of(self.ws, output)
+        if frame is not None and self.topic is not None:
+            if isinstance(output, Publication):
+                frame.origin = self.topic.origin(output)
+            elif before is not None and self.topic.rules.keep is not None:
+                frame.origin = (self.topic.name, before)
+        return frame
 
 
 def variant_of(ws: WebSocket) -> Hashable:

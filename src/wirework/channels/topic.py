@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from .. import closecodes
 from ..commands import Gap, Output
 from ..errors import ConnectionClosed, StateError
-from ..outbox import Outgoing
+from ..outbox import Origin, Outgoing
 from ..publications import Position, Publication
 from .backlog import Backlog
+from .roster import EVERYBODY, Roster
 from .rules import Rules
 from .subscription import Subscription, frame_of, variant_of
 
@@ -71,6 +72,8 @@ class Topic:
         """Publications that wait until those before them were read; None: none is missing."""
         self.backlog: Backlog | None = None
         """What is told step by step, since there are many subscriptions; None: nothing ever was."""
+        self.roster: Roster | None = None
+        """Who is there, as was told here; None: nobody is told, or none of that can be lost."""
         self.claims = 0
         """Tasks that are about to subscribe."""
         self.opening: asyncio.Future[None] | None = None
@@ -93,6 +96,12 @@ class Topic:
         """All subscriptions, as they are now."""
         live = [each for group in self.groups.values() for each in group]
         return iter([*live, *self.waiting, *self.behind])
+
+    @property
+    def announces(self) -> bool:
+        """Whether subscribers are told who comes and goes."""
+        presence = self.rules.presence
+        return presence is not None and presence.announce
 
     @property
     def is_empty(self) -> bool:
@@ -129,24 +138,37 @@ class Topic:
         self.waiting.pop(subscription, None)
         self.behind[subscription] = None
         subscription.position = position
-        if self.rules.overflow == "latest":
-            subscription.pending = {}
+        subscription.pending = {} if self.rules.mode == "latest" else None
+
+    def fall_back(self, subscription: Subscription, position: Position) -> None:
+        """Tell a subscription later, from history, what its outbox has given up."""
+        self.fall_behind(subscription, position)
+        subscription.pending = None
+        subscription.falls += 1
 
     def has_room_for(self, subscription: Subscription) -> bool:
-        """Whether a subscription can be told more; those that are never behind always can."""
-        waits = self.rules.overflow in ("catch_up", "latest")
-        return not (waits and subscription.connection.outbox.is_congested)
+        """Whether a subscription can be told more of the past; without history there is none."""
+        return self.rules.keep is None or not subscription.connection.outbox.is_congested
 
     def fall_behind_with(
-        self, subscription: Subscription, untold: Sequence[Publication | Gap]
+        self,
+        subscription: Subscription,
+        untold: Sequence[Publication | Gap],
+        position: Position | None = None,
     ) -> None:
-        """Tell a new subscription later what it has not been told yet."""
-        first = untold[0].position
-        self.fall_behind(subscription, Position(first.epoch, first.offset - 1))
+        """Tell a new subscription later what it has not been told yet.
+
+        It is at `position`; None: right before the first of `untold`.
+        """
+        if position is None:
+            first = untold[0].position
+            position = Position(first.epoch, first.offset - 1)
+        self.fall_behind(subscription, position)
         if subscription.pending is None:
             return
         for each in untold:
             if isinstance(each, Publication):
+                subscription.pending.pop(each.message.key, None)
                 subscription.pending[each.message.key] = each
             else:
                 subscription.say(each)
@@ -278,6 +300,7 @@ class Topic:
             return True
         try:
             connection.push(frame)
+            return not (self.behind and subscription in self.behind)
         except (ConnectionClosed, StateError):  # or too much for one that is not accepted yet
             self._keeper.leave(subscription)
             return False
@@ -286,7 +309,6 @@ class Topic:
             self._keeper.leave(subscription)
             connection.close(closecodes.INTERNAL_ERROR, "internal error")
             return False
-        return True
 
     def _skip(self, subscription: Subscription, publication: Publication) -> bool:
         """The outbox of a subscription has no room for this publication; False: it is behind."""
@@ -329,9 +351,17 @@ class Topic:
                 logger.exception("a publication in %r cannot be said", self.name)
             self._is_unspeakable = True
             return None
-        if frame is not None and self.rules.mode == "latest":
-            frame.key = f"{self.name}\n{publication.message.key}"
+        if frame is not None and self.rules.keep is not None:
+            frame.origin = self.origin(publication)
+            if self.rules.mode == "latest":
+                frame.key = f"{self.name}\n{publication.message.key}"
         return frame
+
+    def origin(self, publication: Publication) -> Origin | None:
+        """Return where who does not get it stands; None: it may be missing."""
+        if self.rules.keep is None or not publication.offset:
+            return None
+        return self.name, Position(publication.epoch, publication.offset - 1)
 
     def tell_gap(self, position: Position) -> None:
         """Tell everybody that something is missing before `position`, where this goes on.
@@ -340,7 +370,7 @@ class Topic:
         """
         if self.backlog is not None:
             self.backlog.empty()  # what comes before the gap is told before it
-        self.position = position
+        before, self.position = self.position, position
         for subscription in self:
             mine = subscription.position
             has_it = mine.epoch == position.epoch and mine.offset >= position.offset
@@ -348,12 +378,19 @@ class Topic:
             if subscription.held is not None or reads or (subscription in self.waiting and has_it):
                 continue
             subscription.position = position
-            subscription.say(Gap(self.name, position))
+            subscription.say(Gap(self.name, position), before)
         for consumer in list(self.consumers):
             consumer.lose()
 
-    def announce(self, output: Output, key: str, version: int) -> None:
-        """Tell everybody but the member itself who has come or gone."""
+    def announce(
+        self, output: Output, key: str, version: int, listed_since: int = EVERYBODY
+    ) -> None:
+        """Tell who has come or gone: everybody but the member itself.
+
+        With `listed_since` only those who have been told a list of a higher version.
+        """
         for subscription in self:
-            if subscription.held is None and subscription.member.key != key:
+            if subscription.held is not None or subscription.member.key == key:
+                continue
+            if subscription.presence_version > listed_since:
                 subscription.announce(output, version)

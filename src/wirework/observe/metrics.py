@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 
 from ..binding.plan import Plan
+from ..channels.hub import Hub
 from ..connection import Link
 from ..security.census import Census
 from ..settings import Settings
 from ..timers import wheel
+from .channels import ChannelTally
 from .few import Few
 from .instruments import HANDLER_BUCKETS, Instruments
 from .metered import MeteredConnection
@@ -88,12 +90,17 @@ class Metrics:
         self._rejects = Few(_MAX_REJECTS)
         self._open: set[MeteredConnection] = set()
         self._censuses: list[Census] = []
+        self._channels: list[ChannelTally] = []
 
     # --- who is counted -------------------------------------------------------------------------
 
     def add_census(self, census: Census) -> None:
         """Show how many connections of `census` still have to say who they are."""
         self._censuses.append(census)
+
+    def add_hub(self, hub: Hub) -> None:
+        """Show what goes through the channels of `hub`, and whether its broker is there."""
+        self._channels.append(ChannelTally(hub, self._registry))
 
     def connection(self, link: Link, settings: Settings) -> MeteredConnection:
         """Return a connection that counts, for the transport that `link` belongs to."""
@@ -124,7 +131,7 @@ class Metrics:
         """Have all connections report, for a scrape of another worker; the wheel calls it."""
         for connection in self._open:
             connection.report()
-        self._count_unauthenticated()
+        self._count_others()
         return now + _REPORT_EVERY if self._open else None
 
     def measure(self, plan: Plan, route: str, event: str) -> None:
@@ -147,7 +154,7 @@ class Metrics:
             connection.report()
             if index % _AT_A_TIME == _AT_A_TIME - 1:
                 await asyncio.sleep(0)
-        self._count_unauthenticated()
+        self._count_others()
         encode, content_type = choose_encoder(accept)
         readable = shared_registry() if is_shared() else self._registry
         return encode(readable), content_type
@@ -165,8 +172,10 @@ class Metrics:
         is_right = hmac.compare_digest(token.strip().encode(), self._token.encode())
         return is_right and scheme.lower() == "bearer"
 
-    def _count_unauthenticated(self) -> None:
+    def _count_others(self) -> None:
         self._instruments.unauthenticated.set(sum(each.unauthenticated for each in self._censuses))
+        for tally in self._channels:
+            tally.report()
 
 
 def _check_reader(path: str | None, token: str | None, is_public: bool) -> None:

@@ -32,11 +32,12 @@ def health_page() -> Callable[[], Awaitable[Response]]:
     return show_health
 
 
-def readiness_page(is_ready: Callable[[], bool]) -> Callable[[], Awaitable[Response]]:
-    """Return a handler that says whether new connections are wanted."""
+def readiness_page(why_not: Callable[[], str]) -> Callable[[], Awaitable[Response]]:
+    """Return a handler that says whether new connections are wanted, or the word why not."""
 
     async def show_readiness() -> Response:
-        return _said("ready", 200) if is_ready() else _said("draining", 503)
+        reason = why_not()
+        return _said(reason, 503) if reason else _said("ready", 200)
 
     return show_readiness
 

@@ -77,7 +77,8 @@ class ChannelRouter:
             overflow: what a subscriber gets that reads too slowly: "catch_up" reads what it missed
                 from history when it can (default with history), "close" leaves it to the outbox of
                 the connection (default without), "drop" leaves out what finds no room (default
-                of "ephemeral"), "latest" sends the newest of each key (default of "latest").
+                of "ephemeral"; not with history), "latest" sends the newest of each key (default
+                of "latest").
             max_subscribers: connections at most: with presence on all workers, else of each.
             token: judges the tokens that clients need to subscribe, in dialects that carry them
                 (`Centrifugo`): the claim `channel` is the name of the channel and `sub` the user;

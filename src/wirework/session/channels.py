@@ -335,7 +335,7 @@ class Visits:
         subscription.announced = subscription.announced or []
         version = None
         try:
-            roll = await self._channels.hub.broker.members(name)
+            roll = await self._channels.hub.members(name)
             users, version = len({member.key for member in roll.members}), roll.version
             self._session.push(
                 PresenceList(name, len(roll.members), users, roll.members, version, command.id)

@@ -45,3 +45,32 @@ async def test_all_subscribers_of_a_channel_get_one_and_the_same_frame() -> None
             ws.peer.start_reading()
             said = await ws.receive_json()
             assert said == {"push": {"channel": "news", "pub": {"data": "tea", "offset": 1}}}
+
+
+async def test_a_long_past_comes_with_the_reply_and_right_behind_it() -> None:
+    app = App()
+    app.events("/", dialect=Centrifugo())
+    news = app.channel("news", history=History(size=1000))
+
+    @news.on_subscribe
+    async def anybody() -> bool:
+        return True
+
+    async with TestClient(app) as client:
+        since = await news().publish("")
+        assert since is not None
+        for _ in range(700):
+            await news().publish("x" * 1000)
+        async with client.connect("/websocket") as ws:
+            await ws.send_text(CONNECT)
+            assert (await ws.receive_json())["id"] == 1
+            asked = {"channel": "news", "recover": True, "epoch": since.epoch, "offset": 1}
+            await ws.send_json({"subscribe": asked, "id": 2})
+            said = (await ws.receive_json())["subscribe"]
+            assert (said["recovered"], said["offset"]) == (True, 1)
+            offsets = [each["offset"] for each in said["publications"]]
+            while len(offsets) < 700:
+                pushed = (await ws.receive_json())["push"]["pub"]
+                offsets.append(pushed["offset"])
+            assert offsets == list(range(2, 702))
+            assert 0 < len(said["publications"]) < 300

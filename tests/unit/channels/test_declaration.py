@@ -24,13 +24,16 @@ from wirework import App, History, NoSuchChannel, Presence, RegistrationError, S
         ("a", {"overflow": "catch_up"}, "'catch_up' needs mode 'stream' with history"),
         ("a", {"overflow": "catch_up", "mode": "latest"}, "'catch_up' needs mode 'stream'"),
         ("a", {"overflow": "latest", "history": History()}, "'latest' needs mode 'latest'"),
+        ("a", {"overflow": "drop", "history": History()}, "'drop' leaves holes"),
+        ("a", {"overflow": "drop", "mode": "latest"}, "'drop' leaves holes"),
         ("a", {"presence": "yes"}, "presence: expected True, False or Presence.*, got 'yes'"),
         ("a", {"max_subscribers": 0}, "max_subscribers: expected an int >= 1, got 0"),
         ("a", {"max_subscribers": True}, "max_subscribers: expected an int >= 1, got True"),
     ],
     ids=[
         *("empty", "number", "own", "mode", "history", "ephemeral", "overflow", "nothing kept"),
-        *("catch up of latest", "latest of stream", "presence", "no subscribers", "bool"),
+        *("catch up of latest", "latest of stream", "drop with history", "drop of latest"),
+        *("presence", "no subscribers", "bool"),
     ],
 )
 def test_options_that_cannot_work_are_refused(
@@ -71,7 +74,7 @@ def test_numbers_that_cannot_be_used_are_refused(make: Any, words: str) -> None:
         ({"history": History()}, "catch_up", True),
         ({"mode": "ephemeral"}, "drop", False),
         ({"mode": "latest"}, "latest", True),
-        ({"history": History(), "overflow": "drop"}, "drop", True),
+        ({"history": History(), "overflow": "close"}, "close", True),
         ({"mode": "ephemeral", "overflow": "close"}, "close", False),
     ],
     ids=["stream", "history", "ephemeral", "latest", "chosen", "strict"],

@@ -392,14 +392,23 @@ async def test_what_cannot_be_recovered_whole_is_not_recovered_in_part(
         assert peer.texts == ["next"]
 
 
-async def test_more_than_is_read_at_once_is_not_recovered() -> None:
+async def test_more_than_is_read_at_once_follows_page_by_page() -> None:
     async with running(history_limit=3) as hub:
         since = (await publish(hub.broker, KEPT, 0)).position
-        for number in range(4):
+        for number in range(1, 11):
             await publish(hub.broker, KEPT, number)
         peer = await Peer().open()
+        peer.position = since
         await subscribe(hub, peer, KEPT, since=since)
-        assert peer.read()[0]["data"]["recovered"] is False
+        said = peer.read()[0]["data"]
+        assert said["recovered"] is True
+        assert [each["data"] for each in said["publications"]] == [1, 2, 3]
+        assert said["position"]["offset"] == 4
+        await settle()
+        await publish(hub.broker, KEPT, 11)
+        peer.read()
+        assert peer.texts == list(range(1, 12))
+        assert (peer.faults, peer.gaps) == ([], 0)
 
 
 async def test_a_position_in_a_channel_that_keeps_nothing_recovers_nothing() -> None:
@@ -666,27 +675,6 @@ async def test_a_consumer_keeps_a_channel_open_and_gets_what_is_published() -> N
             assert hub.stats.channels == 1
         await settle()
         assert hub.stats.channels == 0
-
-
-async def test_a_consumer_that_is_late_loses_the_oldest_and_knows_how_many() -> None:
-    async with running() as hub, hub.consume("news", PLAIN) as consumer:
-        for number in range(1003):
-            await publish(hub.broker, PLAIN, number)
-        first = await consumer.take()
-        assert first is not None
-        assert first.message.data == b"3"
-        assert consumer.lost == 3
-
-
-async def test_a_consumer_knows_of_gaps() -> None:
-    broker = Shaky()
-    async with running(broker) as hub, hub.consume("news", KEPT) as consumer:
-        broker.lose_data()
-        await publish(broker, KEPT, "new")
-        broker.pump()
-        found = await consumer.take()
-        assert found is not None
-        assert (found.message.data, consumer.lost) == (b'"new"', 1)
 
 
 async def test_a_channel_with_rules_of_its_own_keeps_nothing_by_default() -> None:

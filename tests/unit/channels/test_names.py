@@ -106,10 +106,3 @@ def test_parameters_that_do_not_fit_are_refused(
 def test_a_template_that_cannot_work_is_refused(template: Any, words: str) -> None:
     with pytest.raises(RegistrationError, match=words):
         ChannelTemplate(template, "channel")
-
-
-def test_families_with_the_same_names_are_seen() -> None:
-    room = ChannelTemplate("chat:{room}", "channel")
-    assert room.overlaps(ChannelTemplate("chat:{name}", "channel"))
-    assert room.overlaps(ChannelTemplate("chat:{id:int}", "channel"))
-    assert not room.overlaps(ChannelTemplate("chat:{room}:log", "channel"))

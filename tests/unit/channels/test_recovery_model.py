@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.applications import text
 from tests.unit.channels.listeners import Peer, Shaky, publish, settle, subscribe
-from wirework import BrokerUnavailable, ConnectionClosed, Position, Presence, Reject
+from wirework import BrokerUnavailable, ConnectionClosed, Position, Presence, Reject, StateError
 from wirework.brokers.base import Keep
 from wirework.channels import backlog, recovery, topic
 from wirework.channels.hub import Hub
@@ -20,7 +22,8 @@ from wirework.channels.rules import Rules
 PEERS = 4
 AT_ONCE = st.sampled_from((0, 2, 64))
 """Subscriptions that are told in one go; of more, one at a time is."""
-SMALL = {"outbox_frames": 6}
+POLICIES = st.sampled_from(("close", "drop_oldest", "drop_newest"))
+"""What a full outbox does, which other messages fill, too."""
 
 FAITHFUL = st.one_of(
     st.tuples(st.just("publish"), st.integers(1, 8)),
@@ -29,6 +32,7 @@ FAITHFUL = st.one_of(
     st.tuples(st.just("cut"), st.integers(0, PEERS - 1)),
     st.tuples(st.just("read"), st.integers(0, PEERS - 1)),
     st.tuples(st.just("unsubscribe"), st.integers(0, PEERS - 1)),
+    st.tuples(st.just("noise"), st.integers(0, PEERS - 1)),
     st.tuples(st.just("lose"), st.booleans()),
     st.tuples(st.just("away"), st.booleans()),
     st.tuples(st.just("turn"), st.integers(1, 6)),
@@ -39,7 +43,7 @@ FORGETFUL = st.one_of(FAITHFUL, st.tuples(st.just("forget"), st.integers(0, 1)))
 class World:
     """One hub, its broker, some clients that come back where they were."""
 
-    def __init__(self, seed: int, size: int) -> None:
+    def __init__(self, seed: int, size: int, policy: str) -> None:
         self.broker = Shaky(seed)
         self.hub = Hub(self.broker, history_limit=5, check_interval=3600, presence_grace=0)
         self.rules = Rules("stream", Keep(size, 3600), "catch_up", Presence())
@@ -49,6 +53,7 @@ class World:
         self.faults: list[str] = []
         self.tasks: set[asyncio.Task[Any]] = set()
         self.count = 0
+        self.small = {"outbox_frames": 6, "overflow": policy}
 
     async def do(self, action: str, number: int) -> None:
         await getattr(self, f"_{action}")(number)
@@ -63,7 +68,7 @@ class World:
 
     async def _subscribe(self, number: int) -> None:
         if number not in self.peers:
-            peer = self.peers[number] = await Peer(number, **SMALL).open()
+            peer = self.peers[number] = await Peer(number, **self.small).open()
             peer.position = self.known.get(number)
             self._spawn(self._subscribe_peer(peer, peer.position))
 
@@ -91,6 +96,12 @@ class World:
     async def _read(self, number: int) -> None:
         if number in self.peers:
             self.peers[number].read()
+
+    async def _noise(self, number: int) -> None:
+        """Something else is sent to a client."""
+        if number in self.peers:
+            with suppress(ConnectionClosed, StateError):
+                self.peers[number].line.connection.push(text('{"type":"noise","data":{}}'))
 
     async def _lose(self, is_losing: bool) -> None:
         self.broker.is_losing = is_losing
@@ -142,9 +153,9 @@ def impatient() -> Iterator[None]:
         yield
 
 
-def run(actions: list[tuple[str, Any]], seed: int, size: int, at_once: int) -> World:
+def run(actions: list[tuple[str, Any]], seed: int, size: int, at_once: int, policy: str) -> World:
     async def live() -> World:
-        world = World(seed, size)
+        world = World(seed, size, policy)
         await world.hub.start()
         for action, number in actions:
             await world.do(action, number)
@@ -166,16 +177,16 @@ def run(actions: list[tuple[str, Any]], seed: int, size: int, at_once: int) -> W
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(FAITHFUL, min_size=25, max_size=120), st.integers(0, 1000), AT_ONCE)
+@given(st.lists(FAITHFUL, min_size=25, max_size=120), st.integers(0, 1000), AT_ONCE, POLICIES)
 def test_with_history_that_reaches_back_nothing_is_ever_missed(
-    actions: list[tuple[str, Any]], seed: int, at_once: int
+    actions: list[tuple[str, Any]], seed: int, at_once: int, policy: str
 ) -> None:
-    assert run(actions, seed, 1000, at_once).gaps == 0
+    assert run(actions, seed, 1000, at_once, policy).gaps == 0
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(FORGETFUL, min_size=25, max_size=120), st.integers(0, 1000), AT_ONCE)
+@given(st.lists(FORGETFUL, min_size=25, max_size=120), st.integers(0, 1000), AT_ONCE, POLICIES)
 def test_what_cannot_be_had_any_more_is_a_gap_and_never_silent(
-    actions: list[tuple[str, Any]], seed: int, at_once: int
+    actions: list[tuple[str, Any]], seed: int, at_once: int, policy: str
 ) -> None:
-    run(actions, seed, 4, at_once)
+    run(actions, seed, 4, at_once, policy)

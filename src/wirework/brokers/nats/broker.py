@@ -64,8 +64,7 @@ class NatsBroker(Broker):
         self._line = Line(address, timeout, self)
         self._subscriptions: dict[str, int] = {}
         self._settle(self.lease)
-        self.unreadable = 0
-        """Messages that were dropped because no process of this version has sent them."""
+        self._unreadable = 0
 
     def _settle(self, lease: float) -> None:
         self._lease = Lease(self._layout, self._stored, lease)
@@ -99,6 +98,11 @@ class NatsBroker(Broker):
     def is_available(self) -> bool:
         """Whether the server has answered the last probe."""
         return self._line.link is not None
+
+    @property
+    def unreadable(self) -> int:
+        """How many messages were dropped since no process of this version has sent them."""
+        return self._unreadable
 
     async def on_connected(self, link: Link, streams: Streams | None) -> None:
         """Subscribe to everything again, and say who is here; for the line."""
@@ -173,7 +177,7 @@ class NatsBroker(Broker):
             self._receiver.on_left(channel, member, version)
 
     def _drop(self, channel: str, reason: str) -> None:
-        self.unreadable += 1
+        self._unreadable += 1
         self._line.log.warn("dropped unreadable messages, one in %r: %s", channel, reason)
 
     # --- publications ---------------------------------------------------------------------------

@@ -31,8 +31,8 @@ _GONE_FOR: Final = 60.0
 _VERSIONS_PER_MILLISECOND: Final = 1_000
 """So that those of a new stream are higher than those of the one before it, and exact in JSON."""
 
-_Place: TypeAlias = tuple[str, str, bytes | None, str]
-"""Connection, user, info, and the process that has it."""
+_Place: TypeAlias = tuple[str, str, bytes | None, bytes | None, str]
+"""Connection, user, info and about, as a `Member` has them, and the process that has it."""
 _Present: TypeAlias = dict[str, _Place]
 _Edit: TypeAlias = Callable[[_Present], None]
 
@@ -41,7 +41,7 @@ class Attendance(msgspec.Struct, array_like=True, frozen=True):
     """What is stored of one user in one channel: who came or went, and who is there now."""
 
     what: Literal["joined", "left", "changed"]
-    who: tuple[str, str, bytes | None]
+    who: tuple[str, str, bytes | None, bytes | None]
     present: list[_Place]
 
 
@@ -149,7 +149,8 @@ class Presence:
         self._owed.pop((channel, member.connection), None)
 
     async def _join(self, channel: str, member: Member) -> None:
-        place = (member.connection, member.user, member.info, self._lease.worker)
+        who = (member.connection, member.user, member.info, member.about)
+        place = (*who, self._lease.worker)
 
         def add(present: _Present) -> None:
             if self._is_own(channel, member):
@@ -206,7 +207,7 @@ class Presence:
         elif not after:
             what = "left"
         changed = next((before | after)[each] for each in _differing(before, after))
-        attendance = Attendance(what, changed[:3], list(after.values()))
+        attendance = Attendance(what, changed[:-1], list(after.values()))
         expected = b"Nats-Expected-Last-Subject-Sequence: %d\r\n" % sequence
         ack = await self._streams().store(subject, _encode(attendance), expected)
         if ack.sequence and not after:
@@ -214,7 +215,7 @@ class Presence:
         return ack.sequence
 
     def _remember(self, subject: str, sequence: int, present: _Present) -> None:
-        if any(place[3] == self._lease.worker for place in present.values()):
+        if any(place[-1] == self._lease.worker for place in present.values()):
             self._known[subject] = (sequence, present)
 
     # --- everybody ------------------------------------------------------------------------------
@@ -227,11 +228,11 @@ class Presence:
             )
             by_subject = {each.subject: each for each in records}
             places = [place for each in by_subject.values() for place in self._places(each)]
-            dead = {place[3] for place in places} - await self._lease.living()
+            dead = {place[-1] for place in places} - await self._lease.living()
             if not dead:
                 break
-            await self._strike(channel, [place for place in places if place[3] in dead])
-        members = [Member(*place[:3]) for place in places]
+            await self._strike(channel, [place for place in places if place[-1] in dead])
+        members = [Member(*place[:-1]) for place in places]
         newest = records[-1].sequence if records else 0
         return Roll(members, self.version(newest) if newest else 0)
 
@@ -254,13 +255,13 @@ class Presence:
         return attendance.present
 
     async def _strike(self, channel: str, places: Iterable[_Place]) -> None:
-        dead = {place[3] for place in places}
+        dead = {place[-1] for place in places}
 
         def remove(present: _Present) -> None:
-            for connection in [each[0] for each in present.values() if each[3] in dead]:
+            for connection in [each[0] for each in present.values() if each[-1] in dead]:
                 del present[connection]
 
-        members = [Member(*place[:3]) for place in places]
+        members = [Member(*place[:-1]) for place in places]
         for member in {each.key: each for each in members}.values():
             self._known.pop(self._layout.subject("m", token(channel), digest(member.key)), None)
             await self._change(channel, member, remove)

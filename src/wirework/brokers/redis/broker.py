@@ -12,6 +12,7 @@ from ...errors import BrokerUnavailable
 from ..base import (
     IDEMPOTENCY_WINDOW,
     META_TTL,
+    UNUSED_TTL,
     Broker,
     Keep,
     Member,
@@ -195,7 +196,8 @@ class RedisBroker(Broker):
         epoch = "" if since is None else since.epoch or _NO_EPOCH
         part = _back(since, limit) if reverse else _forth(since, limit)
         size = "" if keep.latest else keep.size
-        arguments = (*self._position(), _ms(keep.ttl), *part, int(reverse), epoch, size)
+        unused = _ms(min(max(UNUSED_TTL, keep.ttl), META_TTL))
+        arguments = (*self._position(unused), _ms(keep.ttl), *part, int(reverse), epoch, size)
         name = self._names.channel(channel)
         found = await self._started.calls.run(scripts.READ, name, history_keys(name), arguments)
         top, dropped = Position(found[0].decode(), found[1]), found[2]
@@ -209,8 +211,8 @@ class RedisBroker(Broker):
         name = self._names.channel(channel)
         await self._started.calls.run(scripts.FORGET, name, history_keys(name), self._position())
 
-    def _position(self) -> tuple[Argument, ...]:
-        return (f"{self._life}{next(self._epochs):x}", _META_MS)
+    def _position(self, remembered: int = _META_MS) -> tuple[Argument, ...]:
+        return (f"{self._life}{next(self._epochs):x}", remembered)
 
     def _publications(self, channel: str, epoch: str, entries: list[Any]) -> list[Publication]:
         found = []

@@ -1,8 +1,12 @@
 -- Returns epoch, offset, the highest offset that was dropped (of the latest of each key), entries.
 -- ARGV also: 5 ttl in ms, 6 lowest offset, 7 highest offset or "+", 8 count, 9 "1": the newest
 -- first, 10 the epoch that these entries are of, or "" for any, 11 size, or "" for the latest.
+-- ARGV[4] is how long it is remembered that nothing was published yet, which whoever asks prolongs.
 
 local epoch, offset = position()
+if offset == 0 then
+  redis.call('PEXPIRE', meta, meta_ttl)
+end
 local before = now() - ARGV[5]
 
 local function is_expired(entry)
