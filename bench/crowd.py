@@ -171,10 +171,10 @@ class Crowd:
         client.data = client.data + data if client.data else data
         if client.state is State.UPGRADING and not self._is_upgraded(client, sock):
             return
+        if client.state is not State.HERE:
+            self._arrive(client, sock)
         if client.state is State.HERE:
             self._listen(client, sock)
-        else:
-            self._arrive(client, sock)
 
     def _is_upgraded(self, client: Client, sock: socket.socket) -> bool:
         head, end, rest = client.data.partition(b"\r\n\r\n")
@@ -192,18 +192,25 @@ class Crowd:
         while client.state is not State.HERE and (frame := read_frame(client.data)) is not None:
             client.data = client.data[frame.size :]
             self._check(frame.opcode, frame.payload)
-            said = json.loads(frame.payload)
-            if "error" in said:
-                raise HandshakeFailed(f"error {said['error'].get('code')}")
-            if client.state is State.CONNECTING and "connect" in said:
-                client.state = State.SUBSCRIBING
-                if client.channel:
-                    sock.send(client.subscribe())
-                    continue
-                self._is_here(client)
-            elif "subscribe" in said:
-                self._note(client, said["subscribe"])
-                self._is_here(client)
+            for line in frame.payload.split(b"\n"):
+                self._enter(client, sock, line)
+
+    def _enter(self, client: Client, sock: socket.socket, line: bytes) -> None:
+        if client.state is State.HERE or line == b"{}":
+            self._take(client, sock, len(line))
+            return
+        said = json.loads(line)
+        if "error" in said:
+            raise HandshakeFailed(f"error {said['error'].get('code')}")
+        if client.state is State.CONNECTING and "connect" in said:
+            client.state = State.SUBSCRIBING
+            if client.channel:
+                sock.send(client.subscribe())
+                return
+            self._is_here(client)
+        elif "subscribe" in said:
+            self._note(client, said["subscribe"])
+            self._is_here(client)
 
     def _note(self, client: Client, said: dict[str, Any]) -> None:
         missed = said.get("publications", [])
@@ -217,25 +224,35 @@ class Crowd:
         self.on_here(client)
 
     def _listen(self, client: Client, sock: socket.socket) -> None:
-        """Count the frames that are whole; a ping is the one of two bytes."""
+        """Count what frames that are whole say: a reply, or several in lines."""
         data, at, end = client.data, 0, len(client.data)
         while end - at >= 2:
-            size = data[at + 1]
-            if size == 126 and end - at >= 4:
-                whole = 4 + int.from_bytes(data[at + 2 : at + 4], "big")
-            else:
-                whole = 2 + size
-            if (size == 126 and end - at < 4) or end - at < whole:
+            size, head = data[at + 1], 2
+            if size > 125:
+                head = 4 if size == 126 else 10
+                if end - at < head:
+                    break
+                size = int.from_bytes(data[at + 2 : at + head], "big")
+            start, at_end = at + head, at + head + size
+            if end < at_end:
                 break
-            if size == 2 and data[at] == 0x81:
-                sock.send(_PONG)
-                self.beats += 1
-            elif data[at] == 0x81:
-                self._hear(client)
+            if data[at] != 0x81:
+                self._check(data[at] & 0x0F, data[start:at_end])
+            elif data.find(b"\n", start, at_end) < 0:
+                self._take(client, sock, size)
             else:
-                self._check(data[at] & 0x0F, data[at + 2 : at + whole])
-            at += whole
+                for line in data[start:at_end].split(b"\n"):
+                    self._take(client, sock, len(line))
+            at = at_end
         client.data = data[at:]
+
+    def _take(self, client: Client, sock: socket.socket, size: int) -> None:
+        """Count a reply of so many bytes; a ping is the one of two."""
+        if size == 2:
+            sock.send(_PONG)
+            self.beats += 1
+        else:
+            self._hear(client)
 
     def _hear(self, client: Client) -> None:
         if client.channel:

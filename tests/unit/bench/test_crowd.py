@@ -20,8 +20,17 @@ PUSH = {"push": {"channel": "kept:a", "pub": {"data": "x" * 200}}}
 def frame(said: Any, opcode: int = 1) -> bytes:
     payload = said if isinstance(said, bytes) else json.dumps(said).encode()
     size = len(payload)
-    head = bytes((size,)) if size < 126 else b"\x7e" + size.to_bytes(2, "big")
+    if size < 126:
+        head = bytes((size,))
+    elif size < 65536:
+        head = b"\x7e" + size.to_bytes(2, "big")
+    else:
+        head = b"\x7f" + size.to_bytes(8, "big")
     return bytes((0x80 | opcode,)) + head + payload
+
+
+def in_lines(*said: Any) -> bytes:
+    return b"\n".join(json.dumps(each).encode() for each in said)
 
 
 class Peer:
@@ -95,6 +104,30 @@ def test_a_ping_is_answered_and_is_no_publication(peer: Peer) -> None:
         peer.crowd.turn(1)
     assert peer.heard() == {}
     assert peer.crowd.heard == 0
+
+
+def test_replies_in_lines_of_one_frame_are_all_taken(peer: Peer) -> None:
+    peer.sock.send(UPGRADED)
+    peer.turn_until(State.CONNECTING)
+    peer.heard()
+    peer.sock.send(frame(in_lines({"id": 1, "connect": {}}, {})))
+    peer.turn_until(State.SUBSCRIBING)
+    peer.sock.send(frame(in_lines(SUBSCRIBED, PUSH)) + frame(PUSH))
+    peer.turn_until(State.HERE)
+    assert (peer.crowd.heard, peer.crowd.beats, peer.client.offset) == (2, 1, 6)
+    peer.sock.send(frame(in_lines(PUSH, {}, PUSH)))
+    while peer.crowd.beats < 2:
+        peer.crowd.turn(1)
+    assert (peer.crowd.heard, peer.client.offset) == (4, 8)
+
+
+@pytest.mark.parametrize("size", [10, 125, 126, 65535, 65536])
+def test_a_frame_of_any_size_is_one_publication(peer: Peer, size: int) -> None:
+    peer.welcome(SUBSCRIBED)
+    peer.sock.sendall(frame(b"x" * size) + frame({}))
+    while not peer.crowd.beats:
+        peer.crowd.turn(1)
+    assert peer.crowd.heard == 1
 
 
 def test_a_client_that_was_closed_comes_back_with_its_position(peer: Peer) -> None:

@@ -12,7 +12,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 __all__ = ["client_pb2", "command", "frame_of", "frame_of_bytes", "in_words", "replies"]
 
-_DATA = ("data", "chan_info")
+_DATA = ("data", "conn_info", "chan_info")
 """Fields with JSON in them."""
 
 

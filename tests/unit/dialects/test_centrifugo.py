@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -215,6 +218,70 @@ def test_every_output_is_one_line_of_json(output: Output) -> None:
     assert isinstance(frame, str)
     assert "\n" not in frame
     assert isinstance(said(frame), dict)
+
+
+class Indented(StdlibAdapter):
+    """An adapter of somebody's own, that writes many lines."""
+
+    def encode(self, value: object) -> bytes:
+        return json.dumps(JSON.decode(JSON.encode(value)), indent=1).replace("\n", "\r\n").encode()
+
+
+@given(output=outputs)
+def test_every_output_is_one_line_also_with_an_adapter_that_indents(output: Output) -> None:
+    frame = Centrifugo().open(Indented()).encode(output)
+    assert isinstance(frame, str)
+    assert not {"\n", "\r"} & set(frame)
+    assert said(frame).keys() == said(codec().encode(output)).keys()
+
+
+def test_json_that_was_made_elsewhere_has_no_ends_of_lines_in_an_answer() -> None:
+    value = {"made": msgspec.Raw(b'{"a":\r\n"\\n"}')}
+    assert codec().encode(Result(value, "x", 1)) == (
+        '{"id":1,"rpc":{"data":{"made":{"a":  "\\n"}}}}'
+    )
+    told = Publication("n", Message(b'{"a":\r\n1}'))
+    assert codec().encode(told) == '{"push":{"channel":"n","pub":{"data":{"a":  1}}}}'
+
+
+@pytest.mark.parametrize(
+    ("said_as", "read_as"),
+    [
+        (r"hi \ud83d", r"hi \ufffd"),
+        (r"\uDE00\u0041", r"\ufffd\u0041"),
+        (r"\ud83d\ude00", r"\ud83d\ude00"),
+        (r"\ude00\ud83d", r"\ufffd\ufffd"),
+        (r"\ud83d\ud83d\ude00\ude00", r"\ufffd\ud83d\ude00\ufffd"),
+        (r"\\ud83d\\\ud83d\"\n\udbff", r"\\ud83d\\\ufffd\"\n\ufffd"),
+    ],
+    ids=["the first", "the second", "both", "both around", "a whole one between", "backslashes"],
+)
+def test_half_a_character_is_read_as_a_sign_for_none(said_as: str, read_as: str) -> None:
+    frame = f'{{"id":1,"rpc":{{"method":"\\ud83d","data":"{said_as}"}}}}'
+    name = "\ufffd"
+    assert codec().decode(frame) == [Call(f'"{read_as}"'.encode(), name, 1)]
+
+
+HALVES = st.sampled_from([0xD800, 0xD83D, 0xDBFF, 0xDC00, 0xDE00, 0xDFFF]).map(chr)
+
+
+@given(text=st.lists(HALVES | st.sampled_from([*'a\\"\n\x00', "\U0001f600"])).map("".join))
+@pytest.mark.parametrize("json_", [JSON, OrjsonAdapter(), StdlibAdapter()], ids=lambda j: j.name)
+def test_halves_of_characters_are_read_as_go_reads_them(json_: JsonAdapter, text: str) -> None:
+    frame = json.dumps({"id": 1, "rpc": {"method": "a", "data": text}})
+    [call] = Centrifugo().open(json_).decode(frame)
+    assert isinstance(call, Call)
+    # What has both halves is a character, wherever they come from.
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    assert JSON.decode(call.body) == re.sub("[\ud800-\udfff]", "\ufffd", whole)
+
+
+def test_half_a_character_excuses_nothing_else() -> None:
+    for frame in (r'{"id":1,"rpc":{"data":"\ud83d"}', r'{"id":1,"rpc":{"data":"\ud83"}}'):
+        with pytest.raises(SpoiledFrame, match="not readable as JSON"):
+            codec().decode(frame)
+    with pytest.raises(SpoiledFrame, match="expected one method, got none"):
+        codec().decode(r'{"id":1,"x":"\ud83d"}')
 
 
 def test_what_comes_before_a_line_that_is_no_command_is_read() -> None:

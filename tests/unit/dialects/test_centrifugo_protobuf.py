@@ -35,6 +35,7 @@ from wirework.json import JsonAdapter, MsgspecAdapter, OrjsonAdapter, StdlibAdap
 from wirework.publications import Member, Message, Position, Publication
 
 JSON = MsgspecAdapter()
+_DATA = ("data", "conn_info", "chan_info")
 NAME = "centrifuge-protobuf"
 
 
@@ -80,9 +81,9 @@ def without_nothing(said: Any) -> Any:
     if not isinstance(said, dict):
         return [without_nothing(each) for each in said] if isinstance(said, list) else said
     return {
-        name: each if name in ("data", "chan_info") else without_nothing(each)
+        name: each if name in _DATA else without_nothing(each)
         for name, each in said.items()
-        if name in ("data", "chan_info") or each not in (0, "")
+        if name in _DATA or each not in (0, "")
     }
 
 

@@ -100,5 +100,15 @@ def test_every_answer_is_written_as_the_codec_writes_it(name: str, id: int, valu
     assert quick().encode(answer(id, event(value))) == said.encode()
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"], ids=repr)
+def test_json_that_was_made_elsewhere_is_one_line_wherever_it_is(end: bytes) -> None:
+    made = msgspec.Raw(b'{"a":' + end + b'"\\n"}')
+    answer, event = quick().answers("a")
+    for value in (made, {"made": made}, [1, made]):
+        line = quick().encode(answer(1, event(value)))
+        assert not {10, 13} & set(line)
+        assert line.decode() == Centrifugo().open(JSON).encode(Result(value, "a", 1))
+
+
 def test_there_is_none_with_another_json_adapter() -> None:
     assert Centrifugo().quick(StdlibAdapter()) is None

@@ -32,6 +32,7 @@ ERRORS: Final[dict[str | int, tuple[int, bool]]] = {
     "timed_out": (100, True),
     "unavailable": (100, True),
     "not_authenticated": (101, False),
+    "authenticated": (101, False),
     "unknown_channel": (102, False),
     "forbidden": (103, False),
     "not_found": (104, False),

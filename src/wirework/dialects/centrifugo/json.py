@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +18,12 @@ from .asking import MAX_COMMANDS, TOO_MANY, Asked, command_of
 from .telling import Teller, member_of
 
 __all__ = ["JsonCodec"]
+
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a character in two halves
+    r"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+"""An escape; that of half a character has a group."""
 
 
 class JsonCodec(Teller):
@@ -50,12 +57,27 @@ class JsonCodec(Teller):
         if line == "{}":
             return Pong()
         try:
-            asked: Asked = self._read(line)
+            asked = self._asked(line)
         except ValidationError as error:
             raise MalformedMessage(f"expected a command: {error}") from None
         command = command_of(asked)
         self.note(asked)
         return command
+
+    def _asked(self, line: str) -> Asked:
+        """Return the command; half of a character in its text is read as U+FFFD.
+
+        JavaScript writes one where it cuts text within a character, and Go, whose JSON clients of
+        this protocol are made for, reads it so. An error would end the client for good.
+        """
+        try:
+            asked: Asked = self._read(line)
+        except MalformedMessage:
+            whole = _ESCAPE.sub(_whole, line)
+            if whole == line:
+                raise
+            asked = self._read(whole)
+        return asked
 
     def encode(self, output: Output) -> Frame | None:
         """Return the line that says `output`, or the lines; see `Codec.encode`."""
@@ -82,9 +104,7 @@ class JsonCodec(Teller):
     def _publication(self, publication: Publication) -> str:
         """Return a publication with its data as it was published: no adapter reads it."""
         message = publication.message
-        # Between the tokens of JSON there may be ends of lines, which would end ours.
-        data = message.data.replace(b"\n", b" ")
-        parts = [f'"data":{data.decode()}']
+        parts = [f'"data":{_one_line(message.data.decode())}']
         if message.by is not None:
             parts.append(f'"info":{self._text(member_of(message.by))}')
         if publication.offset:
@@ -94,4 +114,13 @@ class JsonCodec(Teller):
         return "{" + ",".join(parts) + "}"
 
     def _text(self, value: object) -> str:
-        return self.json.encode(value).decode()
+        return _one_line(self.json.encode(value).decode())
+
+
+def _one_line(text: str) -> str:
+    """Return JSON without ends of lines, which there may be between its tokens: they end ours."""
+    return text.replace("\n", " ").replace("\r", " ")
+
+
+def _whole(escape: re.Match[str]) -> str:
+    return r"\ufffd" if escape[1] else escape[0]

@@ -123,7 +123,14 @@ _COMMAND: Final = Message(
 _NOTHING: Final = Message({})
 _DATA: Final = Message({"data": (1, "data")})
 _EXPIRY: Final[Fields] = {"expires": (1, "bool"), "ttl": (2, "uint")}
-_INFO: Final = Message({"user": (1, "text"), "client": (2, "text"), "chan_info": (4, "data")})
+_INFO: Final = Message(
+    {
+        "user": (1, "text"),
+        "client": (2, "text"),
+        "conn_info": (3, "data"),
+        "chan_info": (4, "data"),
+    }
+)
 _ABOUT: Final = Message({"info": (1, _INFO)})
 _PUBLICATION: Final = Message(
     {

@@ -1,7 +1,7 @@
 """What the server says: our outputs as the protocol's replies, in whatever format.
 
-A reply is a dict with the protocol's words. Below `data` and `chan_info` is any value, or
-`msgspec.Raw` where that is JSON already.
+A reply is a dict with the protocol's words. Below `data`, `conn_info` and `chan_info` is any value,
+or `msgspec.Raw` where that is JSON already.
 """
 
 from __future__ import annotations
@@ -247,6 +247,8 @@ def publication_of(publication: Publication) -> Reply:
 def member_of(member: Member) -> Reply:
     """Return the words for somebody in a channel."""
     said: Reply = {"client": member.connection, "user": member.user}
+    if member.about is not None:
+        said["conn_info"] = msgspec.Raw(member.about)
     if member.info is not None:
         said["chan_info"] = msgspec.Raw(member.info)
     return said
