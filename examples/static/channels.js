@@ -1,3 +1,9 @@
+// Too slow and too much (4408, 4429) pass; other 44xx do not, nor does what the page did wrong.
+function mayComeBack(code) {
+  if (code === 4408 || code === 4429) return true;
+  return ![1000, 1002, 1003, 1007, 1008, 1009].includes(code) && !(code >= 4400 && code < 4500);
+}
+
 // Channels in the Typed dialect without a library: it comes back by itself, and goes on where it was.
 class Channels {
   constructor(url) {
@@ -9,8 +15,8 @@ class Channels {
     addEventListener("online", () => this.socket ?? this.connect());
   }
 
-  // A listener has: publication(data), for each one after the position `since`, once and in order;
-  // anew(), where some are lost: all that are kept follow; refused(error).
+  // A listener has: publication(data), for each one after the position `since`, once and in order, or without `since`
+  // for all that are kept and those after them; anew(), before all that are kept; refused(error).
   subscribe(channel, listener) {
     this.listeners.set(channel, listener);
     this.enter(channel, listener);
@@ -36,12 +42,11 @@ class Channels {
     socket.onclose = (event) => socket === this.socket && this.lose(event.code);
   }
 
-  // 44xx says not to come back, but for too slow (4408) and too much (4429).
   lose(code) {
     this.socket = null;
     this.isSilent = false;
-    this.listeners.forEach((listener) => (listener.held = null));
-    if (code >= 4400 && code < 4500 && code !== 4408 && code !== 4429) return;
+    this.listeners.forEach((listener) => Object.assign(listener, { held: null, loads: 0 }));
+    if (!mayComeBack(code)) return;
     this.timer = setTimeout(() => this.connect(), this.pause());
   }
 
@@ -54,13 +59,15 @@ class Channels {
   check() {
     const socket = this.socket;
     if (socket?.readyState !== WebSocket.OPEN) return;
-    if (this.isSilent) {
-      this.lose(1006);
-      socket.close();
-    } else {
-      this.isSilent = true;
-      this.say("ping");
-    }
+    if (this.isSilent) return this.reconnect();
+    this.isSilent = true;
+    this.say("ping");
+  }
+
+  reconnect() {
+    const socket = this.socket;
+    this.lose(1006);
+    socket.close();
   }
 
   hear({ type, id, data, ...error }) {
@@ -73,24 +80,26 @@ class Channels {
     else if (type === "channel.gap") this.load(channel, listener);
     else if (type === "channel.history") this.loaded(listener, data);
     else if (type === "channel.unsubscribed") listener.refused?.(data);
-    else if (error.code === "unavailable") this.socket.close(); // and all of it again, a little later
+    else if (error.code === "unavailable") this.reconnect(); // and all of it again, a little later
     else if (type === "error") listener.refused?.(error);
   }
 
   goOn(channel, listener, { recovered, publications = [], position }) {
     this.failures = 0;
-    if (recovered === false) return this.load(channel, listener);
+    if (position && !recovered) return this.load(channel, listener); // without history there is no position
     for (const publication of publications) this.show(listener, publication);
     listener.since = position;
   }
 
-  // What is published while the kept ones are on their way comes after them.
+  // What is published while the kept ones are on their way comes after them. After a gap meanwhile, the last answer counts.
   load(channel, listener) {
     listener.held = [];
+    listener.loads = (listener.loads ?? 0) + 1;
     this.say("channel.history", { channel }, channel);
   }
 
   loaded(listener, { publications, position: { epoch, offset } }) {
+    if (--listener.loads > 0) return;
     const news = listener.held.filter(({ position }) => position.epoch !== epoch || position.offset > offset);
     listener.held = null;
     listener.anew?.();

@@ -94,8 +94,8 @@ class Page:
         self._done: list[ModuleType] = []
         self._flags = 0
 
-    async def run(self, block: Block) -> None:
-        """Run `block` after those above it, then its checks and its tests."""
+    async def run(self, block: Block) -> dict[str, Any]:
+        """Run `block` after those above it, then its checks and its tests; return its names."""
         for each in self.blocks[len(self._done) : self.blocks.index(block) + 1]:
             self._done.append(await self._execute(each))
         module = self._done[self.blocks.index(block)]
@@ -104,6 +104,7 @@ class Page:
         for test in _tests(block, module):
             if inspect.isawaitable(outcome := test()):
                 await outcome
+        return vars(module)
 
     async def _execute(self, block: Block) -> ModuleType:
         if block.begins_file or not self._done:

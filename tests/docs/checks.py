@@ -21,7 +21,9 @@ Names = dict[str, Any]
 async def chat(names: Names) -> None:
     async with TestClient(names["app"]) as client:
         assert "<script>" in (await client.get("/")).text
-        async with client.connect("/chat/ada") as ada, client.connect("/chat/bob") as bob:
+        with pytest.raises(HandshakeRefused, match="400"):
+            await client.connect("/chat").__aenter__()
+        async with client.connect("/chat?name=ada") as ada, client.connect("/chat?name=bob") as bob:
             await ada.send_text("hi")
             for each in (ada, bob):
                 assert await each.receive_json() == {"name": "ada", "text": "hi"}

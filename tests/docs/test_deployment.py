@@ -31,11 +31,18 @@ def block(language: str) -> Block:
     return next(each for each in read(PAGE.read_text("utf-8")) if each.language == language)
 
 
+def environment_of_the_page() -> dict[str, str]:
+    """Return what the page has in the service's environment, but for its secrets."""
+    lines = [each.text for each in read(PAGE.read_text("utf-8")) if "WIREWORK_SECRET" in each.text]
+    pairs = (line.split("=", 1) for line in lines[0].split())
+    return {name: value for name, value in pairs if value != "..."}
+
+
 @pytest.fixture(name="server")
 def serving(tmp_path: Path) -> Iterator[ServerProcess]:
     """Serve an application as the page says, by the native transport."""
     arguments = ("tests.docs.command", "run", "tests.docs.served:app", "--port", "{port}")
-    environ = {"WIREWORK_DRAIN_TIMEOUT": "2"}
+    environ = {"WIREWORK_DRAIN_TIMEOUT": "2", **environment_of_the_page()}
     server = ServerProcess("wirework run", arguments, tmp_path / "log", **environ)
     try:
         server.wait_until_it_accepts()

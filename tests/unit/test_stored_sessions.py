@@ -637,6 +637,21 @@ async def test_a_handshake_is_refused_while_the_store_is_down(
     assert "its session could not be loaded" in caplog.text
 
 
+async def test_a_flood_of_handshakes_while_the_store_is_down_is_one_line_of_the_log(
+    app: App, store: Failing, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with TestClient(app) as client:
+        await client.post("/login", json={"name": "ada"})
+        store.is_down = True
+        for _ in range(20):
+            with pytest.raises(HandshakeRefused) as caught:
+                await client.connect("/ws").__aenter__()
+            assert (caught.value.status, caught.value.headers["retry-after"]) == (503, "1")
+    lines = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert [each.exc_info for each in lines] == [None]
+    assert "refused the handshake of '/ws': its session could not be loaded" in caplog.text
+
+
 async def test_a_message_whose_session_cannot_be_saved_fails_and_the_next_one_saves(
     app: App, store: Failing
 ) -> None:

@@ -230,6 +230,30 @@ async def test_verify_may_choose_the_close_itself() -> None:
         await ws.assert_closed(4403, "banned")
 
 
+async def test_the_fifth_newer_token_in_a_row_that_is_refused_is_the_end() -> None:
+    desk = Desk()
+    async with talking(desk.app) as ws:
+        for rounds in (4, 5):
+            send(ws, login())
+            assert await ws.receive_json() == READY
+            for _ in range(rounds):
+                send(ws, login("wrong"))
+                assert plain(await ws.receive_json()) == error("not_authenticated", id=None)
+        await ws.assert_closed(4401, "not authenticated")
+    assert desk.log[-1] == "disconnect 4401"
+
+
+async def test_a_token_of_another_user_is_no_guess() -> None:
+    desk = Desk()
+    async with talking(desk.app) as ws:
+        send(ws, login())
+        assert await ws.receive_json() == READY
+        for _ in range(7):
+            send(ws, login("eve"))
+            assert (await ws.receive_json())["code"] == "authenticated"
+        assert await ask(ws, "who") == value("who", "ada")
+
+
 @pytest.mark.parametrize("name", ["who", "nobody"])
 async def test_a_call_before_the_token_is_turned_away_and_reaches_nothing(name: str) -> None:
     desk = Desk()
