@@ -107,7 +107,9 @@ async def test_names_that_are_too_long_leave_nothing_behind(server: Served) -> N
             head = b'{"type":"channel.subscribe","data":{"channel":"news:'
             size = len(head) + MEBIBYTE + 3
             start = bytes([0x81, 0xFF]) + size.to_bytes(8, "big") + bytes(4) + head
-            found = await storm(client, [start, b"x" * MEBIBYTE, b'"}}'], 1)
+            # The others refuse it at its head; what comes after that may reset the connection.
+            rest = [b"x" * MEBIBYTE, b'"}}'] if server.name == "rsgi" else []
+            found = await storm(client, [start, *rest], 1)
             assert found == {str(NO_STATUS if server.name == "rsgi" else 1009): 1}
     await forgotten(server, before)
     assert growth.bytes < 16 * MEBIBYTE
