@@ -188,7 +188,8 @@ def test_several_workers_without_a_broker_that_they_share_are_refused(server: st
 @pytest.mark.parametrize("kind", BROKERS)
 def test_without_its_broker_the_application_does_not_start_and_says_why(kind: str) -> None:
     """G2: and does not repeat the password."""
-    address = f"{kind}://ann:s3cret@127.0.0.1:{free_port()}"
+    place = f"127.0.0.1:{free_port()}"
+    address = f"{kind}://ann:s3cret@{place}"
     done = subprocess.run(
         [*COMMAND, "run", APPLICATION, "--port", "0"],
         cwd=ROOT,
@@ -199,6 +200,5 @@ def test_without_its_broker_the_application_does_not_start_and_says_why(kind: st
         check=False,
     )
     assert done.returncode == 1
-    assert "BrokerUnavailable" in done.stderr
-    assert "refused" in done.stderr.lower()
+    assert f"{place}: Connection refused" in done.stderr
     assert "s3cret" not in done.stderr
