@@ -116,7 +116,8 @@ async def test_a_second_signal_ends_all_at_once(
         assert sorted(server.ends) == ["idle", "loop", "stuck"]
 
 
-@pytest.mark.parametrize("name", SERVERS)
+# Of several workers one may not have begun to stop when another already has.
+@pytest.mark.parametrize("name", [name for name in SERVERS if name != "workers"])
 async def test_a_running_handler_answers_and_what_waits_behind_it_is_dropped(
     name: str, tmp_path: Path
 ) -> None:

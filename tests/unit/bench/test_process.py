@@ -40,13 +40,21 @@ def test_a_process_is_measured_with_its_children(process: Process) -> None:
     assert process.resident() > 2_000_000
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
 def test_a_process_ends_with_its_children(process: Process) -> None:
     child = next(int(word) for word in said(process) if word.isdigit())
     process.sleep()
     process.stop()
     assert process.exit_status is not None
-    status = Path(f"/proc/{child}/stat")
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    # It was killed, but on a busy machine it may still be on its way.
+    assert any(not is_alive(child) for _ in range(1_000_000))
     process.stop()
 
 
