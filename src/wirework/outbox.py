@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TypeAlias
@@ -239,20 +239,17 @@ class Outbox:
             return False
         if policy == "latest" and isinstance(frame, Outgoing) and frame.key:
             self._drop_stream(frames, frame)
-        lost: dict[str, Position] = {}
-        take = frames.pop if policy == "drop_newest" else frames.popleft
+        is_newest = policy == "drop_newest"
+        dropped: list[Waiting] = []
         while len(frames) > 1 and self._is_over():
-            self._lose(take(), lost)
+            dropped.append(frames.pop() if is_newest else frames.popleft())
+            self._drop(dropped[-1])
+        lost = _left_at(reversed(dropped) if is_newest else dropped)
         if lost and self.on_loss is not None:
-            if policy != "drop_newest":
+            if not is_newest:
                 self._drop_rest(frames, lost)
             self.on_loss(lost)
         return True
-
-    def _lose(self, frame: Waiting, lost: dict[str, Position]) -> None:
-        self._drop(frame)
-        if isinstance(frame, Outgoing) and frame.origin is not None:
-            lost.setdefault(*frame.origin)
 
     def _drop(self, frame: Waiting) -> None:
         self.size -= payload_size(frame)
@@ -283,6 +280,15 @@ class Outbox:
 def payload_size(frame: Waiting) -> int:
     """Return the bytes of its payload."""
     return len(frame) if isinstance(frame, bytes) else len(frame.data)
+
+
+def _left_at(dropped: Iterable[Waiting]) -> dict[str, Position]:
+    """Return where each channel of frames, in their order, stands without them."""
+    lost: dict[str, Position] = {}
+    for frame in dropped:
+        if isinstance(frame, Outgoing) and frame.origin is not None:
+            lost.setdefault(*frame.origin)
+    return lost
 
 
 def _joined(frames: Sequence[Waiting], size: int, separator: bytes) -> list[Waiting]:

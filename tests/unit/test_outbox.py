@@ -253,6 +253,20 @@ async def test_who_wants_to_know_is_told_what_was_given_up_of_a_channel(
     assert line.connection.outbox.size == 0
 
 
+async def test_of_several_that_are_given_up_at_once_the_first_says_where_the_channel_stands() -> (
+    None
+):
+    line = await open_line(outbox_frames=3, overflow="drop_newest")
+    told: list[Any] = []
+    line.connection.outbox.on_loss = told.append
+    for number in range(1, 4):
+        line.connection.push(told_by("news", number))
+    line.connection.outbox.put_first(text("greeting"))
+    line.connection.push(told_by("news", 4))
+    assert told == [{"news": Position("e", 2)}]
+    assert line.written() == ["greeting", "n1", "n2"]
+
+
 async def test_an_outbox_that_gives_up_all_that_waits_makes_room() -> None:
     line = await open_line(outbox_frames=2, overflow="drop_oldest")
     line.connection.outbox.on_loss = lambda lost: None

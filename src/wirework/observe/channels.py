@@ -1,4 +1,4 @@
-"""The account of the channels of one application, and of its broker."""
+"""The account of channels and of their broker, of one application or of several."""
 
 from __future__ import annotations
 
@@ -33,23 +33,22 @@ class _Count(NamedTuple):
 
 
 class ChannelTally:
-    """Reports what a hub has counted, when somebody asks.
+    """Reports what hubs have counted, all of them together, when somebody asks.
 
     Whether the broker is there is reported at once when it changes, so that another worker's page
-    has it, too.
+    has it, too. With several brokers: whether all are there.
 
     Args:
-        hub: what counts.
         registry: what Prometheus reads.
 
     Raises:
         ValueError: the registry has metrics of these names already.
     """
 
-    def __init__(self, hub: Hub, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         from prometheus_client import Counter
 
-        self._hub = hub
+        self._hubs: list[Hub] = []
         self._registry = registry
         self._told = _Count()
         self._channels = self._gauge("channels", "Channels that somebody is subscribed to.")
@@ -58,28 +57,31 @@ class ChannelTally:
             kind: Counter(f"wirework_{name}", text, registry=registry)
             for kind, (name, text) in _COUNTERS.items()
         }
+
+    def add(self, hub: Hub) -> None:
+        """Report what `hub` counts, too."""
+        self._hubs.append(hub)
         hub.on_changed = self.report
 
     def report(self) -> None:
         """Tell Prometheus how it is now."""
-        hub = self._hub
-        stats = hub.stats
-        self._channels.set(stats.channels)
-        self._subscriptions.set(stats.subscriptions)
+        stats = [hub.stats for hub in self._hubs]
+        self._channels.set(sum(each.channels for each in stats))
+        self._subscriptions.set(sum(each.subscriptions for each in stats))
         now = _Count(
-            stats.received,
-            stats.published,
-            stats.dropped,
-            stats.gaps,
-            stats.losses,
-            hub.broker.unreadable,
+            sum(each.received for each in stats),
+            sum(each.published for each in stats),
+            sum(each.dropped for each in stats),
+            sum(each.gaps for each in stats),
+            sum(each.losses for each in stats),
+            sum(hub.broker.unreadable for hub in self._hubs),
         )
         for kind, count, before in zip(_Count._fields, now, self._told, strict=True):
             if count > before:
                 self._counters[kind].inc(count - before)
         self._told = now
-        if hub.is_started:
-            self._up.set(not hub.is_away)
+        if any(hub.is_started for hub in self._hubs):
+            self._up.set(not any(hub.is_away for hub in self._hubs))
 
     @cached_property
     def _up(self) -> Gauge:

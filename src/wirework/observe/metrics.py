@@ -90,7 +90,7 @@ class Metrics:
         self._rejects = Few(_MAX_REJECTS)
         self._open: set[MeteredConnection] = set()
         self._censuses: list[Census] = []
-        self._channels: list[ChannelTally] = []
+        self._channels = ChannelTally(self._registry)
 
     # --- who is counted -------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class Metrics:
 
     def add_hub(self, hub: Hub) -> None:
         """Show what goes through the channels of `hub`, and whether its broker is there."""
-        self._channels.append(ChannelTally(hub, self._registry))
+        self._channels.add(hub)
 
     def connection(self, link: Link, settings: Settings) -> MeteredConnection:
         """Return a connection that counts, for the transport that `link` belongs to."""
@@ -174,8 +174,7 @@ class Metrics:
 
     def _count_others(self) -> None:
         self._instruments.unauthenticated.set(sum(each.unauthenticated for each in self._censuses))
-        for tally in self._channels:
-            tally.report()
+        self._channels.report()
 
 
 def _check_reader(path: str | None, token: str | None, is_public: bool) -> None:

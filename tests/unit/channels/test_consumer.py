@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from wirework.brokers.base import Keep
 from wirework.channels import consumer as consumers
 from wirework.channels.consumer import Consumer
 from wirework.channels.rules import Rules
+from wirework.publications import Publication
 from wirework.testing import TestClient
 
 LONG = Rules("stream", Keep(5000, 300), "catch_up")
@@ -96,8 +99,11 @@ async def test_a_reader_is_told_that_the_broker_has_lost_its_data() -> None:
         assert await taken(consumer, 1) == [1]
 
 
-async def test_a_late_reader_waits_for_a_broker_that_is_away() -> None:
-    broker = Halting()
+@asynccontextmanager
+async def late_reader(
+    broker: Halting,
+) -> AsyncIterator[tuple[Consumer, asyncio.Future[Publication | None]]]:
+    """A consumer that needs history, and waits for it: the broker is away."""
     async with running(broker) as hub, hub.consume("news", LONG) as consumer:
         for number in range(1100):
             await publish(broker, LONG, number)
@@ -106,6 +112,12 @@ async def test_a_late_reader_waits_for_a_broker_that_is_away() -> None:
         next_ = asyncio.ensure_future(consumer.take())
         await settle()
         assert broker.times("read") > 0
+        yield consumer, next_
+
+
+async def test_a_late_reader_waits_for_a_broker_that_is_away() -> None:
+    broker = Halting()
+    async with late_reader(broker) as (_, next_):
         broker.failing.clear()
         found = await asyncio.wait_for(next_, 10)
         assert found is not None
@@ -113,15 +125,7 @@ async def test_a_late_reader_waits_for_a_broker_that_is_away() -> None:
 
 
 async def test_a_late_reader_ends_with_the_application() -> None:
-    broker = Halting()
-    async with running(broker) as hub, hub.consume("news", LONG) as consumer:
-        for number in range(1100):
-            await publish(broker, LONG, number)
-        await taken(consumer, 1000)
-        broker.failing.add("read")
-        next_ = asyncio.ensure_future(consumer.take())
-        await settle()
-        assert broker.times("read") > 0
+    async with late_reader(Halting()) as (consumer, next_):
         consumer.end()
         assert await asyncio.wait_for(next_, 10) is None
 

@@ -55,6 +55,18 @@ async def test_channels_subscriptions_and_publications_are_counted() -> None:
         assert page("publications_published_total") == 3
 
 
+async def test_applications_that_share_their_metrics_are_counted_together() -> None:
+    metrics = Metrics(path="/metrics", is_public=True)
+    apps = [App(metrics=metrics), App(metrics=metrics)]
+    for app in apps:
+        app.channel("news")
+    async with TestClient(apps[0]) as client, TestClient(apps[1]):
+        for app in apps:
+            await app.publish("news", "hi")
+        page = await page_of(client)
+        assert page("publications_published_total") == 2
+
+
 async def test_what_was_lost_is_counted() -> None:
     broker = Elsewhere()
     app = newsroom(broker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -26,23 +27,28 @@ class Bounds(NamedTuple):
     """Seconds without progress in writing."""
 
 
-@lru_cache(maxsize=16)
 def bounds_of(app: Any) -> Bounds:
     """Return what the application says, or the defaults where it is not Wirework's."""
     own = application(app)
-    settings = _DEFAULTS if own is None else own.settings
-    stalls = [settings.write_stall_timeout]
-    if own is not None:
-        stalls += [route.settings.write_stall_timeout for _, route in own.websocket_routes()]
+    return _OTHERS if own is None else _own_bounds(own)
+
+
+@lru_cache(maxsize=16)
+def _own_bounds(app: App) -> Bounds:
+    stalls = [route.settings.write_stall_timeout for _, route in app.websocket_routes()]
+    return _bounds(app.settings, stalls)
+
+
+def _bounds(settings: Settings, stalls: Sequence[float] = ()) -> Bounds:
     return Bounds(
         settings.max_header_bytes,
         settings.max_header_count,
         settings.handshake_timeout,
-        2 * max(stalls) + _STALL_GRACE,
+        2 * max([settings.write_stall_timeout, *stalls]) + _STALL_GRACE,
     )
 
 
-_DEFAULTS = Settings()
+_OTHERS: Final = _bounds(Settings())
 
 
 def application(app: Any) -> App | None:
